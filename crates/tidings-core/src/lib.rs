@@ -1,0 +1,18 @@
+//! The rules of an event hub for Server-Sent Events, and nothing else.
+//! Opens nothing, spawns nothing, reads no clock: bytes and time go in, actions come out.
+//!
+//! Read it in this order, each part knowing only those before it:
+//!
+//! - [`limits`]: every bound of the program, with its unit and its reason.
+//! - [`event`]: what is published, parsed at the door; [`cursor`]: places in the log.
+//! - [`sse`]: events as `text/event-stream` bytes, and back.
+//! - [`topic`]: topics, selectors, and the index from one to the subscribers of the other.
+//! - [`session`]: one subscriber's state: replay → live → lagging → closed.
+//! - [`shard`]: many sessions on one thread: fan-out, heartbeats, joined writes.
+//! - [`testing`]: a world in memory with a clock of its own, to drive all of it from a seed.
+
+pub mod cursor;
+pub mod event;
+pub mod limits;
+pub mod sse;
+pub mod topic;

@@ -1,0 +1,142 @@
+//! Every limit of the hub: name, unit, default and reason, in one place.
+//! Knows nothing of who enforces it.
+//!
+//! A name ends in its unit, or in `_MAX` where the unit is "how many". Limits that a setting can
+//! change stand here as their defaults.
+
+use std::time::Duration;
+
+// ---- One event -------------------------------------------------------------------------------
+
+/// A topic in bytes. Long enough for a URL used as a name; short enough that an index entry
+/// stays small.
+pub const TOPIC_BYTES_MAX: usize = 1024;
+
+/// Topics of one event. An event is stored once however many it has; each costs one look-up per
+/// shard.
+pub const TOPICS_PER_EVENT_MAX: usize = 100;
+
+/// An event type in bytes.
+pub const EVENT_TYPE_BYTES_MAX: usize = 128;
+
+/// An id in bytes. Our own take at most 29; the rest is room for the publishers' (a URN, an IRI).
+pub const ID_BYTES_MAX: usize = 255;
+
+/// The longest `retry` that may be sent, in milliseconds: a day. More is a mistake of units, and
+/// would silence a browser for good.
+pub const RETRY_MS_MAX: u32 = 24 * 60 * 60 * 1000;
+
+/// `data` of one event in bytes (default; a setting). Also the hard bound of a request body that
+/// holds one event.
+pub const DATA_BYTES_MAX: usize = 1024 * 1024;
+
+/// An `Idempotency-Key` in bytes.
+pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
+
+// ---- One request -----------------------------------------------------------------------------
+
+/// The body of a publish of many as a JSON array, in bytes (default; a setting).
+pub const BATCH_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Events in one JSON array. NDJSON has no such bound: it is stored as it streams in.
+pub const BATCH_EVENTS_MAX: usize = 10_000;
+
+/// Request head in bytes. hyper refuses less than 8 KiB.
+pub const HEAD_BYTES_MAX: usize = 16 * 1024;
+
+/// Request headers.
+pub const HEADERS_MAX: usize = 100;
+
+/// How long a client may take to send its request head.
+pub const HEAD_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// How long a client may take to send the next piece of a body.
+pub const BODY_IDLE_TIME_MAX: Duration = Duration::from_secs(30);
+
+/// A selector in bytes: a topic and room for the names of its variables.
+pub const SELECTOR_BYTES_MAX: usize = 2 * TOPIC_BYTES_MAX;
+
+/// Path segments of one pattern: it bounds the depth of the index.
+pub const PATTERN_SEGMENTS_MAX: usize = 64;
+
+/// Selectors of one subscription (default; a setting).
+pub const SELECTORS_PER_SUBSCRIPTION_MAX: usize = 100;
+
+/// Events of one page of history, and of `last=`.
+pub const HISTORY_EVENTS_MAX: usize = 1_000;
+
+/// Events of a page of history when the request does not say.
+pub const HISTORY_EVENTS: usize = 100;
+
+// ---- Connections -----------------------------------------------------------------------------
+
+/// Open connections in all (default; a setting). The limit of open files usually bites first.
+pub const CONNECTIONS_MAX: usize = 100_000;
+
+/// What a stalled subscriber may leave unsent in the kernel, in bytes (`TCP_NOTSENT_LOWAT`).
+/// Without it one stalled reader pins up to 4.2 MB of kernel memory; with it 17 to 39 KB.
+pub const SOCKET_UNSENT_BYTES_MAX: u32 = 16 * 1024;
+
+/// What a client may send on a connection that has become an event stream before it is cut off:
+/// such bytes can never be answered.
+pub const STREAM_INPUT_BYTES_MAX: usize = 64 * 1024;
+
+/// Bytes handed to an HTTP/2 stream (or a foreign server's body) but not yet taken by it.
+pub const BODY_QUEUE_BYTES_MAX: usize = 32 * 1024;
+
+/// Silence after which a heartbeat is written (default; a setting).
+pub const HEARTBEAT: Duration = Duration::from_secs(15);
+
+/// The `retry` sent to clients at the start of a stream (default; a setting), before jitter.
+pub const RETRY: Duration = Duration::from_secs(2);
+
+/// How long a shutdown waits for what is being written (default; a setting).
+pub const SHUTDOWN_TIME_MAX: Duration = Duration::from_secs(10);
+
+// ---- The engine ------------------------------------------------------------------------------
+
+/// Events that one pass over a shard's sockets takes at once: the bits of the mask that says
+/// which of them a subscriber gets.
+pub const PASS_EVENTS_MAX: usize = 64;
+
+/// Frames of one pass are copied into one buffer up to this size, so that they leave in one
+/// write; larger ones are written one by one, where a copy would cost more than a system call.
+pub const JOIN_BYTES_MAX: usize = 64 * 1024;
+
+/// One page of a replay in bytes; at least one event, whatever its size.
+pub const PAGE_BYTES_MAX: usize = 128 * 1024;
+
+/// Events of one page of a replay.
+pub const PAGE_EVENTS_MAX: usize = 1_024;
+
+/// Replays that read from the log at the same time, so that a storm of them cannot fill the
+/// memory: each holds one page.
+pub const LOG_READS_MAX: usize = 64;
+
+/// Frames kept ready in memory behind the tail, in bytes (default; a setting): what most of
+/// those who come back missed.
+pub const TAIL_BYTES_MAX: usize = 32 * 1024 * 1024;
+
+/// Frames kept ready in memory behind the tail.
+pub const TAIL_EVENTS_MAX: usize = 128 * 1024;
+
+// ---- The log ---------------------------------------------------------------------------------
+
+/// What a log keeps, in bytes (default; a setting).
+pub const LOG_BYTES_MAX: u64 = 1024 * 1024 * 1024;
+
+/// What a log in memory keeps, in bytes (default; a setting).
+pub const MEMORY_LOG_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// How long a log keeps an event (default; a setting).
+pub const LOG_AGE_MAX: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+/// How long an `Idempotency-Key` is remembered.
+pub const IDEMPOTENCY_TIME_MAX: Duration = Duration::from_secs(10 * 60);
+
+/// Idempotency keys remembered at once; beyond it the oldest goes first.
+pub const IDEMPOTENCY_KEYS_MAX: usize = 100_000;
+
+/// Appends waiting for the log, in requests. A publisher beyond it waits, and with it its
+/// connection: memory stays bounded by the connections.
+pub const APPENDS_WAITING_MAX: usize = 1_024;

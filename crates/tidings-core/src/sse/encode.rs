@@ -1,0 +1,320 @@
+//! Turns events into `text/event-stream` bytes, once for all who get them.
+//! Knows nothing of sockets, topics or subscribers.
+//!
+//! The profile is the one that gave the same events in every client tried: `id:` first and on
+//! every event, then `event:`, `retry:`, `data: ` lines, LF only, one blank line
+//! (`protocol/sse.md`, "What follows for the hub's wire"). No input makes it panic and none adds a
+//! field: the types of [`crate::event`] hold no line breaks, and `data` is split at each of its.
+
+use bytes::{BufMut, Bytes, BytesMut};
+use memchr::memchr2;
+
+use crate::cursor::{Cursor, Incarnation, Position};
+use crate::event::Event;
+
+/// A piece of an event stream, ready to be sent as it is or as one chunk of HTTP/1.1's chunked
+/// coding (RFC 9112, section 7.1). Cheap to clone: the bytes are shared.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Frame {
+    chunk: Bytes,
+    /// Length of the chunk's head (`96\r\n`).
+    head: u8,
+}
+
+/// What ends a chunk.
+const CHUNK_END: &[u8] = b"\r\n";
+
+/// What ends a chunked body: the last chunk, without trailers.
+pub const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
+
+impl Frame {
+    /// Encodes the event that stands at `cursor`, under its publisher's id or else the cursor.
+    #[must_use]
+    pub fn event(cursor: Cursor, event: &Event) -> Self {
+        match &event.id {
+            Some(id) => Self::block(id.as_str(), event),
+            None => {
+                let mut id = IdText::default();
+                Self::block(id.write(cursor), event)
+            }
+        }
+    }
+
+    /// `:` and a line feed: a comment that keeps the connection alive. No blank line follows it,
+    /// because five real clients take that for an empty event (S6).
+    #[must_use]
+    pub fn heartbeat() -> Self {
+        Self { chunk: Bytes::from_static(b"2\r\n:\n\r\n"), head: 3 }
+    }
+
+    /// What a stream begins with: a comment, so that proxies and `onopen` see a first byte (S5),
+    /// and the `retry` for this client as a bare line, which the next event's block takes up: a
+    /// block of its own would be a phantom event (S7).
+    #[must_use]
+    pub fn preamble(retry_ms: u32) -> Self {
+        Self::text(&format!(":\nretry: {retry_ms}\n"))
+    }
+
+    /// The event `tidings.reset`: events between `from` and `oldest` are gone for this
+    /// subscriber. Its id is the place right before `oldest`, so that a reconnect goes on there.
+    ///
+    /// `from` is what the client said it had; `missed` how many positions lie between, where
+    /// both belong to the same log.
+    #[must_use]
+    pub fn reset(
+        incarnation: Incarnation,
+        from: &str,
+        oldest: Position,
+        missed: Option<u64>,
+    ) -> Self {
+        let before = Cursor { incarnation, position: Position(oldest.0.saturating_sub(1)) };
+        let missed = missed.map_or_else(String::new, |missed| format!(",\"missed\":{missed}"));
+        Self::text(&format!(
+            "id: {before}\nevent: tidings.reset\ndata: {{\"from\":{},\"oldest\":\"{incarnation}-{oldest}\"{missed}}}\n\n",
+            JsonText(from),
+        ))
+    }
+
+    /// With chunk framing, as HTTP/1.1 wants it.
+    #[must_use]
+    pub fn chunk(&self) -> &Bytes {
+        &self.chunk
+    }
+
+    /// Without chunk framing, as HTTP/1.0, HTTP/2 and other people's servers want it.
+    #[must_use]
+    pub fn raw(&self) -> Bytes {
+        self.chunk.slice(self.head as usize..self.chunk.len() - CHUNK_END.len())
+    }
+
+    fn block(id: &str, event: &Event) -> Self {
+        let data = event.data.as_bytes();
+        let event_type = event.event_type.as_ref().map(|event_type| event_type.as_str());
+        let retry = event.retry.map(|retry| retry.as_ms().to_string());
+        let field = |name: &str, value: &str| name.len() + value.len() + 1;
+        let length = field("id: ", id)
+            + event_type.map_or(0, |value| field("event: ", value))
+            + retry.as_deref().map_or(0, |value| field("retry: ", value))
+            + data_length(data)
+            + 1;
+        Self::write(length, |out| {
+            put_field(out, "id: ", id);
+            if let Some(value) = event_type {
+                put_field(out, "event: ", value);
+            }
+            if let Some(value) = &retry {
+                put_field(out, "retry: ", value);
+            }
+            put_data(out, data);
+            out.put_u8(b'\n');
+        })
+    }
+
+    fn text(text: &str) -> Self {
+        Self::write(text.len(), |out| out.put_slice(text.as_bytes()))
+    }
+
+    /// One allocation of the exact size: head, `length` bytes by `put`, end.
+    fn write(length: usize, put: impl FnOnce(&mut BytesMut)) -> Self {
+        let digits = (usize::BITS - length.leading_zeros()).div_ceil(4).max(1) as usize;
+        let head = digits + CHUNK_END.len();
+        let mut out = BytesMut::with_capacity(head + length + CHUNK_END.len());
+        for digit in (0..digits).rev() {
+            out.put_u8(b"0123456789abcdef"[(length >> (4 * digit)) & 15]);
+        }
+        out.put_slice(CHUNK_END);
+        put(&mut out);
+        assert_eq!(out.len(), head + length, "a chunk is as long as its head says");
+        out.put_slice(CHUNK_END);
+        let head = u8::try_from(head).expect("16 hexadecimal digits at most");
+        Self { chunk: out.freeze(), head }
+    }
+}
+
+fn put_field(out: &mut BytesMut, name: &str, value: &str) {
+    out.put_slice(name.as_bytes());
+    out.put_slice(value.as_bytes());
+    out.put_u8(b'\n');
+}
+
+const DATA: &[u8] = b"data: ";
+
+fn data_length(data: &[u8]) -> usize {
+    let mut length = 0;
+    each_line(data, |line| length += DATA.len() + line.len() + 1);
+    length
+}
+
+fn put_data(out: &mut BytesMut, data: &[u8]) {
+    each_line(data, |line| {
+        out.put_slice(DATA);
+        out.put_slice(line);
+        out.put_u8(b'\n');
+    });
+}
+
+/// Splits at CRLF, CR and LF, as a client's parser will. Text that ends in a break has an empty
+/// last line, which brings the break back on the other side.
+fn each_line<'a>(mut text: &'a [u8], mut line: impl FnMut(&'a [u8])) {
+    while let Some(at) = memchr2(b'\r', b'\n', text) {
+        line(&text[..at]);
+        let end = if text[at..].starts_with(b"\r\n") { at + 2 } else { at + 1 };
+        text = &text[end..];
+    }
+    line(text);
+}
+
+/// Room for a cursor's text, so that an event costs one allocation only.
+#[derive(Default)]
+struct IdText {
+    text: [u8; 32],
+    length: usize,
+}
+
+impl IdText {
+    fn write(&mut self, cursor: Cursor) -> &str {
+        use std::fmt::Write;
+        write!(self, "{cursor}").expect("8 + 1 + 20 bytes fit 32");
+        std::str::from_utf8(&self.text[..self.length]).expect("only whole texts were written")
+    }
+}
+
+impl std::fmt::Write for IdText {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        let end = self.length + text.len();
+        self.text.get_mut(self.length..end).ok_or(std::fmt::Error)?.copy_from_slice(text.as_bytes());
+        self.length = end;
+        Ok(())
+    }
+}
+
+/// A text as a JSON string (RFC 8259, section 7).
+struct JsonText<'a>(&'a str);
+
+impl std::fmt::Display for JsonText<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("\"")?;
+        for c in self.0.chars() {
+            match c {
+                '"' | '\\' => write!(f, "\\{c}")?,
+                c if c.is_control() => write!(f, "\\u{:04x}", u32::from(c))?,
+                c => write!(f, "{c}")?,
+            }
+        }
+        f.write_str("\"")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::event::{Data, EventId, EventType, Retry, Topic};
+    use crate::sse::{Decoder, Message};
+
+    fn cursor(position: u64) -> Cursor {
+        Cursor { incarnation: "k3f9x2ab".parse().unwrap(), position: Position(position) }
+    }
+
+    fn event(data: impl Into<Bytes>) -> Event {
+        Event::new(Topic::parse("a").unwrap(), Data::parse(data).unwrap())
+    }
+
+    fn check(data: &'static str, expected: &str) {
+        let frame = Frame::event(cursor(7), &event(data));
+        let raw = format!("id: k3f9x2ab-7\n{expected}\n");
+        assert_eq!(frame.raw(), raw, "{data:?}");
+        assert_eq!(frame.chunk(), &format!("{:x}\r\n{raw}\r\n", raw.len()));
+    }
+
+    #[test]
+    fn s8_every_event_has_an_id_first_and_s11_data_is_split_at_every_break() {
+        check("hi", "data: hi\n");
+        check("", "data: \n");
+        check("a\nb", "data: a\ndata: b\n");
+        check("a\rb", "data: a\ndata: b\n");
+        check("a\r\nb", "data: a\ndata: b\n");
+        check("a\n\rb", "data: a\ndata: \ndata: b\n");
+        check("a\n", "data: a\ndata: \n");
+        check("\n", "data: \ndata: \n");
+        check(" a", "data:  a\n");
+        check("a\rid: 9\revent: x", "data: a\ndata: id: 9\ndata: event: x\n");
+    }
+
+    #[test]
+    fn s7_retry_stands_inside_an_event() {
+        let event = Event {
+            event_type: Some(EventType::parse("alerte").unwrap()),
+            id: Some(EventId::parse("urn:x").unwrap()),
+            retry: Some(Retry::parse("3000").unwrap()),
+            ..event("x")
+        };
+        assert_eq!(
+            Frame::event(cursor(1), &event).raw(),
+            "id: urn:x\nevent: alerte\nretry: 3000\ndata: x\n\n"
+        );
+    }
+
+    #[test]
+    fn s6_a_heartbeat_has_no_blank_line() {
+        assert_eq!(Frame::heartbeat().raw(), ":\n");
+        assert_eq!(Frame::heartbeat().chunk(), "2\r\n:\n\r\n");
+        assert_eq!(Frame::preamble(2500).raw(), ":\nretry: 2500\n");
+    }
+
+    #[test]
+    fn s15_a_reset_says_from_where_to_where() {
+        let incarnation = cursor(0).incarnation;
+        assert_eq!(
+            Frame::reset(incarnation, "k3f9x2ab-3", Position(10), Some(6)).raw(),
+            "id: k3f9x2ab-9\nevent: tidings.reset\n\
+             data: {\"from\":\"k3f9x2ab-3\",\"oldest\":\"k3f9x2ab-10\",\"missed\":6}\n\n"
+        );
+        let forged = Frame::reset(incarnation, "\"\n\\\u{1}", Position(1), None);
+        assert_eq!(
+            forged.raw(),
+            "id: k3f9x2ab-0\nevent: tidings.reset\n\
+             data: {\"from\":\"\\\"\\u000a\\\\\\u0001\",\"oldest\":\"k3f9x2ab-1\"}\n\n"
+        );
+    }
+
+    /// What the standard makes of line breaks: each of the three comes back as LF.
+    fn normalised(data: &str) -> String {
+        data.replace("\r\n", "\n").replace('\r', "\n")
+    }
+
+    proptest! {
+        /// S11 and part 1d: whatever is published comes back byte for byte, with nothing added,
+        /// however the bytes are cut.
+        #[test]
+        fn round_trip(
+            data in prop_oneof![".{0,40}", "[\r\n:ab \0\u{feff}]{0,20}"],
+            event_type in proptest::option::of("[^\\p{Cc}]{1,10}"),
+            id in proptest::option::of("[^\\p{Cc} ]{1,10}"),
+            retry in proptest::option::of(0u64..100_000),
+            cut in 1usize..20,
+        ) {
+            let event = Event {
+                event_type: event_type.as_deref().map(|text| EventType::parse(text).unwrap()),
+                id: id.as_deref().map(|text| EventId::parse(text).unwrap()),
+                retry: retry.map(|ms| Retry::from_ms(ms).unwrap()),
+                ..event(data.clone())
+            };
+            let mut decoder = Decoder::new(usize::MAX);
+            let stream = [Frame::preamble(1).raw(), Frame::event(cursor(3), &event).raw(),
+                Frame::heartbeat().raw()].concat();
+            for piece in stream.chunks(cut) {
+                decoder.push(piece).unwrap();
+            }
+            let expected = Message {
+                event_type: event_type.unwrap_or_else(|| "message".into()),
+                id: id.unwrap_or_else(|| "k3f9x2ab-3".into()),
+                data: normalised(&data),
+            };
+            prop_assert_eq!(decoder.retry_ms(), Some(retry.unwrap_or(1)));
+            prop_assert_eq!(decoder.next(), Some(expected));
+            prop_assert_eq!(decoder.next(), None);
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! From an event's topics to the subscribers that select them.
+//! Knows nothing of subscribers but a number each.
+//!
+//! Exact topics live in a hash map: a publish costs one look-up and its matches, whatever the
+//! number of subscribers. Patterns live in a trie that shares their beginnings, so a publish
+//! walks the few branches its topic fits and never the list of subscribers.
+
+use std::collections::HashMap;
+
+use foldhash::quality::RandomState;
+use slab::Slab;
+
+use super::selector::Selector;
+use super::trie::{Place, Trie};
+use crate::event::{Topic, Topics};
+
+/// One subscriber's interest in one selector: what [`Index::remove`] takes back.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct EntryId(u32);
+
+/// Subscribers by selector. `K` is how the caller calls a subscriber.
+#[derive(Debug)]
+pub struct Index<K> {
+    // Topics are chosen by strangers: the hasher is seeded at random.
+    exact: HashMap<Topic, usize, RandomState>,
+    patterns: Trie,
+    lists: Slab<List<K>>,
+    entries: Slab<Entry>,
+}
+
+/// Who selected one topic or one pattern.
+#[derive(Debug)]
+struct List<K> {
+    home: Home,
+    members: Vec<Member<K>>,
+}
+
+#[derive(Debug)]
+enum Home {
+    Exact(Topic),
+    Pattern(Place),
+}
+
+#[derive(Debug)]
+struct Member<K> {
+    key: K,
+    entry: u32,
+}
+
+/// Where a member stands, so that it leaves without a search.
+#[derive(Debug)]
+struct Entry {
+    list: u32,
+    at: u32,
+}
+
+impl<K: Copy> Default for Index<K> {
+    fn default() -> Self {
+        Self {
+            exact: HashMap::default(),
+            patterns: Trie::default(),
+            lists: Slab::new(),
+            entries: Slab::new(),
+        }
+    }
+}
+
+impl<K: Copy> Index<K> {
+    /// Adds a subscriber's interest. The same interest twice is two entries.
+    pub fn insert(&mut self, selector: &Selector, key: K) -> EntryId {
+        let list = match selector {
+            Selector::Exact(topic) => match self.exact.get(topic) {
+                Some(&list) => list,
+                None => {
+                    let list = self.lists.insert(List::new(Home::Exact(topic.clone())));
+                    self.exact.insert(topic.clone(), list);
+                    list
+                }
+            },
+            Selector::Pattern(pattern) => {
+                let place = self.patterns.place(pattern);
+                match self.patterns.list(&place) {
+                    Some(list) => list,
+                    None => {
+                        let list = self.lists.insert(List::new(Home::Pattern(place.clone())));
+                        self.patterns.put(&place, list);
+                        list
+                    }
+                }
+            }
+        };
+        let members = &mut self.lists[list].members;
+        let at = narrow(members.len());
+        let entry = narrow(self.entries.insert(Entry { list: narrow(list), at }));
+        members.push(Member { key, entry });
+        EntryId(entry)
+    }
+
+    /// Takes an interest back, and frees what only it needed.
+    ///
+    /// # Panics
+    /// Where the entry is not there: each is removed once.
+    pub fn remove(&mut self, entry: EntryId) {
+        let Entry { list, at } = self.entries.remove(entry.0 as usize);
+        let members = &mut self.lists[list as usize].members;
+        members.swap_remove(at as usize);
+        if let Some(moved) = members.get(at as usize) {
+            self.entries[moved.entry as usize].at = at;
+        }
+        if members.is_empty() {
+            match self.lists.remove(list as usize).home {
+                Home::Exact(topic) => {
+                    self.exact.remove(&topic);
+                }
+                Home::Pattern(place) => self.patterns.take(&place),
+            }
+        }
+    }
+
+    /// Calls `found` for every entry that selects one of the topics: a subscriber comes once for
+    /// each of its entries that does, and the caller sorts out repeats.
+    pub fn matches(&self, topics: &Topics, mut found: impl FnMut(K)) {
+        let mut each = |list: usize| {
+            for member in &self.lists[list].members {
+                found(member.key);
+            }
+        };
+        for topic in topics {
+            if let Some(&list) = self.exact.get(topic) {
+                each(list);
+            }
+            self.patterns.matches(topic.as_str(), &mut each);
+        }
+    }
+
+    /// Entries in all.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether nobody selects anything.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Gives memory back that a crowd of leavers has left unused.
+    pub fn shrink(&mut self) {
+        self.exact.shrink_to_fit();
+        self.lists.shrink_to_fit();
+        self.entries.shrink_to_fit();
+        self.patterns.shrink();
+    }
+}
+
+impl<K> List<K> {
+    fn new(home: Home) -> Self {
+        Self { home, members: Vec::new() }
+    }
+}
+
+/// Slots are kept in 32 bits, since there is one for every subscription.
+fn narrow(slot: usize) -> u32 {
+    u32::try_from(slot).expect("connections are limited far below 2^32")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn found(index: &Index<u32>, topic: &str) -> Vec<u32> {
+        let mut keys = Vec::new();
+        index.matches(&Topic::parse(topic).unwrap().into(), |key| keys.push(key));
+        keys.sort_unstable();
+        keys.dedup();
+        keys
+    }
+
+    #[test]
+    fn leaving_frees_everything() {
+        let mut index = Index::default();
+        let selectors = ["a", "a/{x}", "a/{x}/b*", "*", "a/*", "a"];
+        let entries: Vec<_> = (0..)
+            .zip(selectors)
+            .map(|(key, text)| index.insert(&Selector::parse(text).unwrap(), key))
+            .collect();
+        assert_eq!(found(&index, "a"), [0, 3, 5]);
+        assert_eq!(found(&index, "a/1"), [1, 3, 4]);
+        assert_eq!(found(&index, "a/1/bc/d"), [2, 3, 4]);
+        for entry in entries {
+            index.remove(entry);
+        }
+        assert!(index.is_empty());
+        assert!(index.exact.is_empty() && index.lists.is_empty() && index.patterns.is_empty());
+    }
+
+    fn selector() -> impl Strategy<Value = Selector> {
+        let segment = prop_oneof![3 => "[ab]{1,2}", 1 => Just("{x}".to_owned())];
+        let shape = prop_oneof![Just("%"), Just("%/*"), Just("%a*"), Just("%/a*"), Just("*")];
+        (prop::collection::vec(segment, 1..4), shape)
+            .prop_map(|(segments, shape)| shape.replace('%', &segments.join("/")))
+            .prop_filter_map("a variable with a tail stuck to it", |text| {
+                Selector::parse(&text).ok()
+            })
+    }
+
+    proptest! {
+        /// Whatever comes and goes, the index finds whom a scan of all selectors would find.
+        #[test]
+        fn finds_whom_a_scan_would_find(
+            steps in prop::collection::vec((selector(), any::<Option<u8>>()), 1..60),
+            topics in prop::collection::vec("[ab]{0,2}(/[ab]{0,2}){0,3}", 1..10),
+        ) {
+            let mut index = Index::default();
+            let mut model: BTreeMap<u32, (Selector, EntryId)> = BTreeMap::new();
+            for (key, (selector, leaver)) in (0u32..).zip(steps) {
+                model.insert(key, (selector.clone(), index.insert(&selector, key)));
+                if let Some(leaver) = leaver {
+                    let key = *model.keys().nth(leaver as usize % model.len()).unwrap();
+                    index.remove(model.remove(&key).unwrap().1);
+                }
+            }
+            prop_assert_eq!(index.len(), model.len());
+            for topic in topics.iter().filter_map(|text| Topic::parse(text).ok()) {
+                let expected: Vec<u32> = model.iter()
+                    .filter(|(_, (selector, _))| selector.matches(&topic))
+                    .map(|(key, _)| *key)
+                    .collect();
+                prop_assert_eq!(found(&index, topic.as_str()), expected, "{}", topic);
+            }
+        }
+    }
+}
