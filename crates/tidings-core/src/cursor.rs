@@ -127,8 +127,7 @@ mod tests {
 
     fn check(text: &str, expected: Option<(&str, u64)>) {
         let parsed = text.parse::<Cursor>().ok();
-        let parsed =
-            parsed.as_ref().map(|cursor| (cursor.incarnation.as_str(), cursor.position.0));
+        let parsed = parsed.as_ref().map(|cursor| (cursor.incarnation.as_str(), cursor.position.0));
         assert_eq!(parsed, expected, "{text:?}");
     }
 

@@ -14,5 +14,7 @@
 pub mod cursor;
 pub mod event;
 pub mod limits;
+pub mod session;
+pub mod shard;
 pub mod sse;
 pub mod topic;

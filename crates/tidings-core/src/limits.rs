@@ -99,6 +99,9 @@ pub const SHUTDOWN_TIME_MAX: Duration = Duration::from_secs(10);
 /// which of them a subscriber gets.
 pub const PASS_EVENTS_MAX: usize = 64;
 
+/// Subscribers behind the tail that get a page each before live events have their turn again.
+pub const PASS_TURNS_MAX: usize = 64;
+
 /// Frames of one pass are copied into one buffer up to this size, so that they leave in one
 /// write; larger ones are written one by one, where a copy would cost more than a system call.
 pub const JOIN_BYTES_MAX: usize = 64 * 1024;

@@ -29,7 +29,9 @@ pub enum TopicError {
     #[error("a topic can't be empty")]
     Empty,
     /// More than [`TOPIC_BYTES_MAX`].
-    #[error("a topic can have at most {TOPIC_BYTES_MAX} bytes (topic_bytes_max), this one has {bytes}")]
+    #[error(
+        "a topic can have at most {TOPIC_BYTES_MAX} bytes (topic_bytes_max), this one has {bytes}"
+    )]
     TooLong {
         /// How long it is.
         bytes: usize,
@@ -74,7 +76,9 @@ pub enum TopicsError {
     #[error("an event needs at least one topic")]
     None,
     /// More than [`TOPICS_PER_EVENT_MAX`].
-    #[error("an event can have at most {TOPICS_PER_EVENT_MAX} topics (topics_per_event_max), this one has {topics}")]
+    #[error(
+        "an event can have at most {TOPICS_PER_EVENT_MAX} topics (topics_per_event_max), this one has {topics}"
+    )]
     TooMany {
         /// How many there are.
         topics: usize,
@@ -140,7 +144,9 @@ const OWN_TYPES: &str = "tidings.";
 pub enum TypeError {
     /// A line break would forge fields in other people's streams; other control characters are
     /// mistakes.
-    #[error("an event type can't contain line breaks or control characters (there is one at byte {at})")]
+    #[error(
+        "an event type can't contain line breaks or control characters (there is one at byte {at})"
+    )]
     Control {
         /// The byte it starts at.
         at: usize,
@@ -152,7 +158,9 @@ pub enum TypeError {
     #[error("event types that begin with \"{OWN_TYPES}\" are the hub's own: choose another name")]
     Reserved,
     /// More than [`EVENT_TYPE_BYTES_MAX`].
-    #[error("an event type can have at most {EVENT_TYPE_BYTES_MAX} bytes (event_type_bytes_max), this one has {bytes}")]
+    #[error(
+        "an event type can have at most {EVENT_TYPE_BYTES_MAX} bytes (event_type_bytes_max), this one has {bytes}"
+    )]
     TooLong {
         /// How long it is.
         bytes: usize,
@@ -196,7 +204,9 @@ pub struct EventId(Arc<str>);
 pub enum IdError {
     /// A line break would forge fields, a NUL makes clients ignore the id, other control
     /// characters do not pass a header.
-    #[error("an id can't contain line breaks, NUL or other control characters (there is one at byte {at})")]
+    #[error(
+        "an id can't contain line breaks, NUL or other control characters (there is one at byte {at})"
+    )]
     Control {
         /// The byte it starts at.
         at: usize,
@@ -354,7 +364,9 @@ pub enum KeyError {
     #[error("an Idempotency-Key can't be empty: leave it out instead")]
     Empty,
     /// More than [`IDEMPOTENCY_KEY_BYTES_MAX`].
-    #[error("an Idempotency-Key can have at most {IDEMPOTENCY_KEY_BYTES_MAX} bytes (idempotency_key_bytes_max), this one has {bytes}")]
+    #[error(
+        "an Idempotency-Key can have at most {IDEMPOTENCY_KEY_BYTES_MAX} bytes (idempotency_key_bytes_max), this one has {bytes}"
+    )]
     TooLong {
         /// How long it is.
         bytes: usize,

@@ -204,48 +204,47 @@ mod tests {
         check(b"data: a\xffb\n\n", &[("message", "", "a\u{fffd}b")]);
         check(b"\xef\xbb\xbfdata: a\n\n", &[("message", "", "a")]);
         check(b"\xef\xbb\xbf\xef\xbb\xbfdata: a\n\ndata: b\n\n", &[("message", "", "b")]);
-        check("data: a\n\n\u{feff}data: b\n\ndata: \u{feff}c\n\n".as_bytes(), &[
-            ("message", "", "a"),
-            ("message", "", "\u{feff}c"),
-        ]);
+        check(
+            "data: a\n\n\u{feff}data: b\n\ndata: \u{feff}c\n\n".as_bytes(),
+            &[("message", "", "a"), ("message", "", "\u{feff}c")],
+        );
     }
 
     #[test]
     fn p5_to_p7_line_ends() {
-        check(b"data: a\r\rdata: b\r\n\r\ndata: c\n\rdata: d\r\n\n", &[
-            ("message", "", "a"),
-            ("message", "", "b"),
-            ("message", "", "c"),
-            ("message", "", "d"),
-        ]);
+        check(
+            b"data: a\r\rdata: b\r\n\r\ndata: c\n\rdata: d\r\n\n",
+            &[
+                ("message", "", "a"),
+                ("message", "", "b"),
+                ("message", "", "c"),
+                ("message", "", "d"),
+            ],
+        );
     }
 
     #[test]
     fn p8_to_p15_fields() {
         check(b":x\n\n:\n\nretry: 1\n\nid: 1\n\nevent: x\n\n", &[]);
-        check(b"data\n\ndata\ndata\n\ndata:\n\n", &[
-            ("message", "", ""),
-            ("message", "", "\n"),
-            ("message", "", ""),
-        ]);
+        check(
+            b"data\n\ndata\ndata\n\ndata:\n\n",
+            &[("message", "", ""), ("message", "", "\n"), ("message", "", "")],
+        );
         check(b"data:  a\n\ndata:\tb\n\n", &[("message", "", " a"), ("message", "", "\tb")]);
         check(b"Data: a\ndata : b\n data: c\nda-ta: d\ndata\0: e\ncomment: f\n\n", &[]);
         check(b"data: a\ndata:\ndata: b\0\n\n", &[("message", "", "a\n\nb\0")]);
-        check(b"event: x\ndata: a\n\ndata: b\n\nevent: y\nevent:\ndata: c\n\nevent: z\n\ndata: d\n\n", &[
-            ("x", "", "a"),
-            ("message", "", "b"),
-            ("message", "", "c"),
-            ("message", "", "d"),
-        ]);
+        check(
+            b"event: x\ndata: a\n\ndata: b\n\nevent: y\nevent:\ndata: c\n\nevent: z\n\ndata: d\n\n",
+            &[("x", "", "a"), ("message", "", "b"), ("message", "", "c"), ("message", "", "d")],
+        );
     }
 
     #[test]
     fn p16_to_p21_ids() {
-        check(b"id: 1\nid: 2\0\ndata: a\n\ndata: b\n\nid\ndata: c\n\n", &[
-            ("message", "1", "a"),
-            ("message", "1", "b"),
-            ("message", "", "c"),
-        ]);
+        check(
+            b"id: 1\nid: 2\0\ndata: a\n\ndata: b\n\nid\ndata: c\n\n",
+            &[("message", "1", "a"), ("message", "1", "b"), ("message", "", "c")],
+        );
         let decoder = check(b"id: 1\n\nid: 2\ndata: cut", &[]);
         assert_eq!(decoder.last_event_id(), "1");
         let mut decoder = Decoder::resuming(1 << 20, "9".into());

@@ -5,9 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::event::{Topic, TopicError, Topics};
-use crate::limits::{
-    PATTERN_SEGMENTS_MAX, SELECTOR_BYTES_MAX, SELECTORS_PER_SUBSCRIPTION_MAX,
-};
+use crate::limits::{PATTERN_SEGMENTS_MAX, SELECTOR_BYTES_MAX, SELECTORS_PER_SUBSCRIPTION_MAX};
 
 /// An exact topic (`orders/42`), or a pattern: `{name}` stands for one path segment
 /// (`orders/{id}/state`), a `*` at the end for all the rest (`orders/*`), `*` alone for
@@ -33,13 +31,17 @@ pub enum SelectorError {
         segment: String,
     },
     /// More than [`SELECTOR_BYTES_MAX`].
-    #[error("a selector can have at most {SELECTOR_BYTES_MAX} bytes (selector_bytes_max), this one has {bytes}")]
+    #[error(
+        "a selector can have at most {SELECTOR_BYTES_MAX} bytes (selector_bytes_max), this one has {bytes}"
+    )]
     TooLong {
         /// How long it is.
         bytes: usize,
     },
     /// More than [`PATTERN_SEGMENTS_MAX`].
-    #[error("a pattern can have at most {PATTERN_SEGMENTS_MAX} path segments (pattern_segments_max), this one has {segments}")]
+    #[error(
+        "a pattern can have at most {PATTERN_SEGMENTS_MAX} path segments (pattern_segments_max), this one has {segments}"
+    )]
     TooManySegments {
         /// How many there are.
         segments: usize,
@@ -166,9 +168,7 @@ pub(super) fn split(text: &str) -> (&str, Option<&str>) {
 fn segment(text: &str) -> Result<Option<Box<str>>, SelectorError> {
     let name = text.strip_prefix('{').and_then(|text| text.strip_suffix('}'));
     match name {
-        Some(name)
-            if !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || c == '_') =>
-        {
+        Some(name) if !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || c == '_') => {
             Ok(None)
         }
         _ => literal(text).map(|text| Some(text.into())),
@@ -194,7 +194,9 @@ pub enum SelectorsError {
     #[error("say what to subscribe to: at least one topic")]
     None,
     /// More than the bound that was given.
-    #[error("a subscription can have at most {max} selectors (selectors_per_subscription_max), this one has {selectors}")]
+    #[error(
+        "a subscription can have at most {max} selectors (selectors_per_subscription_max), this one has {selectors}"
+    )]
     TooMany {
         /// How many there are.
         selectors: usize,
