@@ -5,7 +5,13 @@
 //! out: [`Log::follow`] yields, in order, what any node appended. So replay, live delivery and
 //! fan-out across nodes are the same path, and the hub never asks whether it runs alone.
 //!
-//! All implementations pass the same `conformance` suite.
+//! All implementations pass the same [`conformance`] suite.
+
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
+mod keys;
+mod memory;
+mod page;
 
 use std::sync::Arc;
 
@@ -13,6 +19,8 @@ use async_trait::async_trait;
 use tidings_core::cursor::{Incarnation, Position, Timestamp};
 use tidings_core::event::{Event, EventId, IdempotencyKey};
 use tidings_core::topic::Selectors;
+
+pub use memory::{Memory, MemoryOptions};
 
 /// The ordered, kept sequence of events.
 ///
@@ -137,7 +145,7 @@ pub struct Read<'a> {
     pub from: Position,
     /// Which events are wanted.
     pub selectors: &'a Selectors,
-    /// At most so many events.
+    /// At most so many events; 0 counts as 1, since a page has to get on.
     pub events_max: usize,
     /// At most so many bytes ([`Event::weight`]), but always one event.
     pub bytes_max: usize,
@@ -158,7 +166,8 @@ pub enum Mark<'a> {
     /// The newest event with this id of its publisher's.
     Id(&'a EventId),
     /// The position from which on there are at most so many selected events: the place of the
-    /// n-th last of them, or the oldest position where there are fewer, or the tail for none.
+    /// n-th last of them, the oldest position where fewer are kept, the tail where 0 are asked
+    /// for.
     Last {
         /// How many.
         events: usize,
