@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
-use super::{Delivery, Framing, Placed};
+use super::port::{Delivery, Framing, Placed};
 use crate::limits::JOIN_BYTES_MAX;
 
 /// A run of frames for one write.

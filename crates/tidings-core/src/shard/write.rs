@@ -1,0 +1,167 @@
+//! How bytes get from a shard to its connections: whole runs in one write where they fit, and
+//! what becomes of a session whose connection takes less, breaks or ends.
+//! Knows nothing of how it came about that somebody gets something.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::Shard;
+use super::join::{bits, join};
+use super::port::{Delivery, Framing, Placed, Port, SubscriberId, Written};
+use crate::cursor::{Cursor, Position};
+use crate::session::Phase;
+use crate::sse::{Frame, LAST_CHUNK};
+
+impl Shard {
+    /// Writes what a live subscriber gets in this pass.
+    pub(super) fn deliver(
+        &mut self,
+        slot: u32,
+        events: &[Arc<Delivery>],
+        tick: u64,
+        port: &mut impl Port,
+    ) {
+        let subscriber = &mut self.subscribers[slot as usize];
+        let mut mask = std::mem::take(&mut subscriber.pending);
+        let framing = subscriber.interest.framing;
+        while mask != 0 {
+            let joined = self.joiner.first(events, mask, framing).clone();
+            match self.write(slot, &joined.bytes, tick, port) {
+                Written::Gone => return self.close(slot, port),
+                Written::Bytes(taken) if taken < joined.bytes.len() => {
+                    let run = bits(mask).map(|bit| events[bit].place());
+                    return self.cut(slot, run, taken);
+                }
+                Written::Bytes(_) => self.counts.delivered += joined.frames as u64,
+            }
+            for _ in 0..joined.frames {
+                mask &= mask - 1;
+            }
+        }
+        let session = &mut self.subscribers[slot as usize].session;
+        session.handle_reached(session.position(self.head), self.head);
+    }
+
+    /// Writes a page. `true`: all of it is written and the subscriber is still there.
+    pub(super) fn write_run<'a>(
+        &mut self,
+        slot: u32,
+        mut run: impl Iterator<Item = Placed<'a>> + Clone,
+        next: Position,
+        tick: u64,
+        port: &mut impl Port,
+    ) -> bool {
+        let framing = self.subscribers[slot as usize].interest.framing;
+        loop {
+            let joined = join(run.clone(), framing);
+            if joined.frames == 0 {
+                break;
+            }
+            match self.write(slot, &joined.bytes, tick, port) {
+                Written::Gone => {
+                    self.close(slot, port);
+                    return false;
+                }
+                Written::Bytes(taken) if taken < joined.bytes.len() => {
+                    self.cut(slot, run, taken);
+                    return false;
+                }
+                Written::Bytes(_) => self.counts.delivered += joined.frames as u64,
+            }
+            run.nth(joined.frames - 1);
+        }
+        self.subscribers[slot as usize].session.handle_reached(next, self.head);
+        true
+    }
+
+    /// Tells a subscriber that what it wanted is gone, and goes on at the oldest.
+    pub(super) fn tell_reset(
+        &mut self,
+        slot: u32,
+        oldest: Position,
+        tick: u64,
+        port: &mut impl Port,
+    ) -> bool {
+        let subscriber = &self.subscribers[slot as usize];
+        let next = subscriber.session.position(self.head);
+        let had =
+            Cursor { incarnation: self.incarnation, position: Position(next.0.saturating_sub(1)) };
+        let missed = oldest.0.saturating_sub(next.0);
+        let frame = Frame::reset(self.incarnation, &had.to_string(), oldest, Some(missed));
+        let before = Position(oldest.0.saturating_sub(1));
+        self.counts.resets += 1;
+        self.write_run(slot, std::iter::once((before, &frame)), oldest, tick, port)
+    }
+
+    /// Of a run, only so many bytes were taken: what is whole is delivered, what was cut goes
+    /// first next time, what follows will be read from the log.
+    fn cut<'a>(&mut self, slot: u32, run: impl Iterator<Item = Placed<'a>>, mut taken: usize) {
+        let framing = self.subscribers[slot as usize].interest.framing;
+        for (position, frame) in run {
+            let bytes = framing.bytes(frame);
+            if taken == 0 {
+                return self.block(slot, position, None);
+            }
+            if taken < bytes.len() {
+                return self.block(slot, position.next(), Some(bytes.slice(taken..)));
+            }
+            taken -= bytes.len();
+            self.counts.delivered += 1;
+        }
+        unreachable!("fewer bytes were taken than the run has");
+    }
+
+    pub(super) fn block(&mut self, slot: u32, next: Position, rest: Option<Bytes>) {
+        let session = &mut self.subscribers[slot as usize].session;
+        self.counts.lagged += u64::from(session.phase() == Phase::Live);
+        session.handle_blocked(next, rest);
+    }
+
+    pub(super) fn write(
+        &mut self,
+        slot: u32,
+        bytes: &Bytes,
+        tick: u64,
+        port: &mut impl Port,
+    ) -> Written {
+        let subscriber = &mut self.subscribers[slot as usize];
+        subscriber.written = tick;
+        let id = SubscriberId { slot, generation: subscriber.generation };
+        let written = port.write(id, bytes);
+        self.counts.writes += 1;
+        if let Written::Bytes(taken) = written {
+            assert!(taken <= bytes.len(), "a port takes no more than it is offered");
+            self.counts.bytes += taken as u64;
+        }
+        written
+    }
+
+    /// Ends a stream whose last frame is whole. A connection that does not even take the five
+    /// bytes of the last chunk is closed without them: its client reconnects all the same.
+    pub(super) fn end(&mut self, slot: u32, port: &mut impl Port) {
+        let subscriber = &self.subscribers[slot as usize];
+        if subscriber.interest.framing == Framing::Chunked {
+            let id = SubscriberId { slot, generation: subscriber.generation };
+            let _ = port.write(id, &Bytes::from_static(LAST_CHUNK));
+        }
+        self.close(slot, port);
+    }
+
+    pub(super) fn close(&mut self, slot: u32, port: &mut impl Port) {
+        let subscriber = self.subscribers.remove(slot as usize);
+        for entry in &subscriber.entries {
+            self.index.remove(*entry);
+        }
+        self.heartbeats.cancel(slot);
+        port.close(SubscriberId { slot, generation: subscriber.generation });
+        if self.subscribers.is_empty() {
+            // The crowd has left: what it needed goes back to the system.
+            self.subscribers.shrink_to_fit();
+            self.index.shrink();
+            self.touched.shrink_to_fit();
+            self.behind.clear();
+            self.behind.shrink_to_fit();
+        }
+    }
+}
