@@ -1,0 +1,509 @@
+// The page of the demo: one connection to the hub, and everything that the page shows of it.
+//
+// One `EventSource` carries all topics, because a browser opens six connections per host over
+// HTTP/1.1 and an open stream takes one for good. Data is anybody's, so it is shown by
+// `textContent` only, and whatever is kept here is bounded.
+
+const TOPICS = ["demo", "demo/notifications", "demo/task"];
+const LATE_MS = 5000; // A connection that is not there by then gets an explanation.
+const REOPEN_MS = 2000; // Where the browser has given up, the page tries again.
+const CATCH_UP_MS = 400; // What comes so soon after a reconnect was kept for this page.
+const TASK_SILENT_MS = 6000;
+const TABS_WARN = 5;
+const ROWS_MAX = 50;
+const DATA_CHARS_MAX = 500;
+const IDS_MAX = 500;
+const TICKS_MAX = 130;
+const USERS_MAX = 90; // Three minutes at one number every two seconds.
+const TOASTS_MAX = 4;
+const TOAST_MS = 7000;
+const NOTIFICATIONS_MAX = 4;
+const ALERTS_MAX = 3;
+
+const byId = (id) => document.getElementById(id);
+const wait = (ms) => new Promise((wake) => setTimeout(wake, ms));
+
+// The name that this page gives its connection, by which the hub can be asked to cut it.
+const label = `demo-${Math.random().toString(36).slice(2, 12)}`;
+
+async function start() {
+  connectForm();
+  connectButtons();
+  countTabs();
+  setState("connecting", "Connecting…");
+  open(await readState());
+}
+
+// What was before this page: the task's true progress and the chart's numbers. Gives the cursor
+// from which to listen. The task comes first: the cursor is then the older of the two, and what
+// is published between the two requests comes again, which the chart sees, instead of never.
+async function readState() {
+  for (;;) {
+    try {
+      const task = await readHistory("demo/task", 1);
+      const stream = await readHistory("demo", 3 * USERS_MAX);
+      for (const event of stream.events) if (!event.event) showUsers(parse(event.data));
+      if (task.events.length === 0) setTask("Not started", 0, false);
+      for (const event of task.events) showProgress(event.data, Date.parse(event.time));
+      return task.next;
+    } catch {
+      setState("connecting", "Waiting for the hub…");
+      await wait(REOPEN_MS);
+    }
+  }
+}
+
+async function readHistory(topic, last) {
+  const response = await ask(`${topicPath(topic)}?last=${last}`, {
+    headers: { Accept: "application/json" },
+  });
+  return response.json();
+}
+
+// A request that says what went wrong instead of hanging: with six streams open, a seventh
+// request waits in the browser for ever.
+async function ask(path, options = {}) {
+  let response;
+  try {
+    response = await fetch(path, { ...options, signal: AbortSignal.timeout(LATE_MS) });
+  } catch (error) {
+    throw new Error(error.name === "TimeoutError"
+      ? "No answer for five seconds: too many tabs may be open (see the note on top)."
+      : "The hub could not be reached.");
+  }
+  if (response.ok) return response;
+  const problem = await response.json().catch(() => ({}));
+  throw new Error(problem.detail ?? problem.title ?? `The hub answered ${response.status}.`);
+}
+
+// ---- The connection -----------------------------------------------------------------------
+
+const connection = {
+  source: null,
+  types: new Set(["alerte", "notification", "progress", "tidings.reset"]),
+  lastId: "",
+  lateTimer: 0,
+  reconnects: 0,
+  cutAt: 0,
+  // Of the break that is going on, or that has just ended.
+  lostAt: 0,
+  openedAt: 0,
+  caughtUp: 0,
+  gapsBefore: 0,
+};
+
+function open(cursor) {
+  const query = new URLSearchParams(TOPICS.map((topic) => ["topic", topic]));
+  query.set("label", label);
+  if (cursor) query.set("last_event_id", cursor);
+  connection.lastId = cursor;
+  connection.source = new EventSource(`/events?${query}`);
+  connection.source.onopen = opened;
+  connection.source.onerror = lost;
+  connection.source.onmessage = received;
+  for (const type of connection.types) connection.source.addEventListener(type, received);
+}
+
+// An `EventSource` hands an event with a type only to those who listen to that type.
+function listenTo(type) {
+  if (!type || type === "message" || connection.types.has(type)) return;
+  connection.types.add(type);
+  connection.source?.addEventListener(type, received);
+}
+
+function opened() {
+  setState("live", "Live");
+  if (!connection.lostAt) return;
+  connection.openedAt = Date.now();
+  connection.caughtUp = 0;
+  connection.reconnects += 1;
+  byId("reconnects").textContent = connection.reconnects;
+  setTimeout(sayBack, CATCH_UP_MS, connection.lostAt);
+  connection.lostAt = 0;
+}
+
+function lost() {
+  if (!connection.lostAt) {
+    connection.lostAt = Date.now();
+    connection.gapsBefore = counts.gaps;
+    addTick("cut");
+    addWord("The connection was lost.");
+  }
+  setState("connecting", "Reconnecting…");
+  // After an answer that is no stream (a proxy's 502, say) a browser gives up for good.
+  if (connection.source.readyState === EventSource.CLOSED) {
+    connection.source.close();
+    setTimeout(open, REOPEN_MS, connection.lastId);
+  }
+}
+
+function sayBack(lostAt) {
+  const seconds = ((connection.openedAt - lostAt) / 1000).toFixed(1);
+  const missed = counts.gaps - connection.gapsBefore;
+  const waiting = connection.caughtUp === 1 ? "1 event was" : `${connection.caughtUp} events were`;
+  const text = `Back after ${seconds} s: ${waiting} waiting, ${missed || "none"} missed.`;
+  addWord(text);
+  if (!connection.cutAt) return;
+  connection.cutAt = 0;
+  say("cut-outcome", missed ? "bad" : "good", text);
+}
+
+function setState(state, text) {
+  byId("state").dataset.state = state;
+  byId("state").textContent = text;
+  if (state === "live") {
+    connection.lateTimer = clearTimeout(connection.lateTimer);
+    byId("notice").hidden = true;
+  } else {
+    connection.lateTimer ||= setTimeout(sayWhyLate, LATE_MS);
+  }
+}
+
+function sayWhyLate() {
+  byId("state").dataset.state = "away";
+  byId("notice").textContent =
+    "No connection for five seconds. Either the hub is away, and this page goes on trying; or this " +
+    "browser has six connections to it open already, which is all that it opens per host over " +
+    "HTTP/1.1, so the next one waits: close other tabs of this page.";
+  byId("notice").hidden = false;
+}
+
+// Tabs of one browser find each other without the hub, so the page can warn before it hangs.
+function countTabs() {
+  const overHttp1 = !/^h[23]/.test(performance.getEntriesByType("navigation")[0]?.nextHopProtocol);
+  if (!overHttp1 || !("BroadcastChannel" in window)) return;
+  const channel = new BroadcastChannel("tidings-demo");
+  const others = new Set();
+  channel.onmessage = ({ data: { who, says } }) => {
+    if (says === "gone") others.delete(who);
+    else others.add(who);
+    if (says === "hello") channel.postMessage({ who: label, says: "here" });
+    const tabs = others.size + 1;
+    byId("tabs").hidden = tabs < TABS_WARN;
+    byId("tabs").textContent =
+      `${tabs} tabs of this page are open, and each holds a connection. A browser opens six per ` +
+      "host over HTTP/1.1: from the sixth tab on, pages and buttons wait until one is closed.";
+  };
+  channel.postMessage({ who: label, says: "hello" });
+  addEventListener("pagehide", () => channel.postMessage({ who: label, says: "gone" }));
+}
+
+// ---- What comes ---------------------------------------------------------------------------
+
+const counts = { received: 0, gaps: 0, repeats: 0, lastTick: undefined, ids: new Set() };
+
+function received(event) {
+  const type = event.type;
+  connection.lastId = event.lastEventId || connection.lastId;
+  const late = Date.now() - connection.openedAt < CATCH_UP_MS;
+  if (late) connection.caughtUp += 1;
+  const value = parse(event.data);
+  count(event, tickOf(type, event.data, value), type, late);
+  addRow(event.lastEventId, type, event.data);
+
+  if (type === "tidings.reset") showReset(value);
+  else if (type === "alerte") showAlert(value, event.data);
+  else if (type === "progress" && isTask(value)) showProgress(event.data, Date.now());
+  else if (type === "message" && isUsers(value)) showUsers(value);
+  else if (type === "message" && COUNTER.test(event.data)) byId("counter").textContent = event.data;
+  else showNotification(value, event.data);
+}
+
+// The stream numbers its ticks without holes, over messages and alerts: what the counters of
+// this page say does not rest on the hub's ids.
+const COUNTER = /^Counter: (\d{1,15})$/;
+
+function tickOf(type, data, value) {
+  if (type === "message") return Number(COUNTER.exec(data)?.[1] ?? NaN);
+  return type === "alerte" && Number.isSafeInteger(value?.level) ? value.level : NaN;
+}
+
+function count(event, tick, type, late) {
+  counts.received += 1;
+  if (counts.ids.has(event.lastEventId)) counts.repeats += 1;
+  counts.ids.add(event.lastEventId);
+  if (counts.ids.size > IDS_MAX) counts.ids.delete(counts.ids.values().next().value);
+  if (!Number.isNaN(tick)) countTick(tick, type === "alerte", late, event.lastEventId);
+  showCount("received", counts.received);
+  showCount("gaps", counts.gaps);
+  showCount("repeats", counts.repeats);
+}
+
+function countTick(tick, alert, late) {
+  const expected = (counts.lastTick ?? tick - 1) + 1;
+  const missed = Math.max(0, tick - expected);
+  counts.gaps += missed;
+  if (tick === counts.lastTick) counts.repeats += 1;
+  counts.lastTick = tick;
+  for (let gone = 0; gone < Math.min(missed, 10); gone += 1) addTick("gone");
+  addTick(`${alert ? "alert" : "live"}${late ? " late" : ""}`);
+}
+
+function showCount(name, value) {
+  byId(name).textContent = value.toLocaleString("en");
+  byId(name).parentElement.classList.toggle("broken", value > 0);
+}
+
+function addTick(classes) {
+  const bar = document.createElement("i");
+  bar.className = classes;
+  byId("tape").append(bar);
+  if (byId("tape").children.length > TICKS_MAX) byId("tape").firstElementChild.remove();
+}
+
+// The hub says plainly that something is gone, or that its log is a new one.
+function showReset(value) {
+  counts.lastTick = undefined;
+  const missed = value?.missed ? `${value.missed} events are` : "Something is";
+  addWord(`${missed} gone from the hub's log; this page goes on with what is kept.`);
+}
+
+function addRow(id, type, data) {
+  const row = document.createElement("li");
+  row.append(cell("id", id), cell("type", type), cell("data", shorten(data)));
+  row.children[0].title = id;
+  row.children[1].title = type;
+  row.children[1].dataset.type = type;
+  prependRow(row);
+}
+
+function addWord(text) {
+  const row = cell("word", text, "li");
+  prependRow(row);
+}
+
+function prependRow(row) {
+  byId("empty")?.remove();
+  keepFirst(byId("events"), row, ROWS_MAX);
+}
+
+// ---- The default stream -------------------------------------------------------------------
+
+function showAlert(value, data) {
+  const alert = byId("alert");
+  if (!alert.hidden) keepFirst(byId("alerts"), cell("", alert.textContent, "li"), ALERTS_MAX);
+  alert.hidden = false;
+  const message = typeof value?.message === "string" ? value.message : data;
+  const level = value?.level === undefined ? "" : ` (level ${value.level})`;
+  alert.textContent = shorten(message + level);
+}
+
+// ---- The dashboard ------------------------------------------------------------------------
+
+const users = { numbers: [], last: "" };
+
+function isUsers(value) {
+  return Number.isFinite(value?.users);
+}
+
+function showUsers(value) {
+  // ISO 8601 in UTC sorts as text; what history gave already comes twice at the start.
+  if (!isUsers(value) || String(value.timestamp) <= users.last) return;
+  users.last = String(value.timestamp);
+  users.numbers.push(value.users);
+  if (users.numbers.length > USERS_MAX) users.numbers.shift();
+  byId("users").textContent = value.users.toLocaleString("en");
+  drawUsers(users.numbers);
+}
+
+function drawUsers(numbers) {
+  const low = Math.max(0, Math.floor((Math.min(...numbers) - 2) / 10) * 10);
+  const high = Math.max(low + 10, Math.ceil((Math.max(...numbers) + 2) / 10) * 10);
+  const y = (number) => 99 - (98 * (number - low)) / (high - low);
+  const first = USERS_MAX - numbers.length;
+  const points = numbers.map((number, at) =>
+    `${((100 * (first + at)) / (USERS_MAX - 1)).toFixed(2)} ${y(number).toFixed(2)}`);
+  const left = points[0].split(" ")[0];
+  byId("chart-line").setAttribute("d", `M${points.join("L")}`);
+  byId("chart-area").setAttribute("d", `M${left} 99L${points.join("L")}L100 99Z`);
+  byId("chart-top").textContent = high;
+  byId("chart-bottom").textContent = low;
+  byId("chart-dot").hidden = false;
+  byId("chart-dot").style.top = `${y(numbers.at(-1))}%`;
+  byId("chart").setAttribute("aria-label",
+    `Users online: ${numbers.at(-1)} now, between ${Math.min(...numbers)} and ` +
+    `${Math.max(...numbers)} in the last ${Math.ceil((numbers.length * 2) / 60)} minutes`);
+}
+
+// ---- Notifications ------------------------------------------------------------------------
+
+// JSON with a title or a text, as this page sends it, or any text at all, as curl sends it.
+function showNotification(value, data) {
+  const title = typeof value?.title === "string" ? value.title : "";
+  const text = typeof value?.text === "string" ? value.text : title ? "" : data;
+  byId("no-notifications")?.remove();
+  keepFirst(byId("notifications"), notification(title, text), NOTIFICATIONS_MAX);
+  const toast = document.createElement("li");
+  const close = cell("", "×", "button");
+  close.type = "button";
+  close.setAttribute("aria-label", "Close this notification");
+  close.addEventListener("click", () => toast.remove());
+  toast.append(notification(title, text, "span"), close);
+  byId("toasts").append(toast);
+  if (byId("toasts").children.length > TOASTS_MAX) byId("toasts").firstElementChild.remove();
+  setTimeout(() => toast.remove(), TOAST_MS);
+}
+
+function notification(title, text, element = "li") {
+  const item = document.createElement(element);
+  if (title) item.append(cell("", shorten(title), "strong"));
+  item.append(cell("text", shorten(text) || (title ? "" : "(empty)")));
+  return item;
+}
+
+// ---- The task -----------------------------------------------------------------------------
+
+let taskTimer = 0;
+
+function isTask(value) {
+  return Number.isFinite(value?.percent);
+}
+
+function showProgress(data, publishedAt) {
+  const { percent, step, done } = parse(data) ?? {};
+  setTask(step, percent, !done);
+  clearTimeout(taskTimer);
+  if (done) return;
+  // Whoever waits for a task whose server is gone should be able to start another.
+  const silentFor = Date.now() - publishedAt;
+  taskTimer = setTimeout(() => setTask(`${step} – nothing heard for a while`, percent, false),
+    Math.max(0, TASK_SILENT_MS - silentFor));
+}
+
+function setTask(step, percent, running) {
+  byId("step").textContent = shorten(String(step ?? ""));
+  byId("percent").textContent = `${percent} %`;
+  byId("progress").value = percent;
+  byId("start").disabled = running;
+  byId("start").textContent = running ? "Running…" : "Start the task";
+}
+
+// ---- Buttons and the form -----------------------------------------------------------------
+
+function connectButtons() {
+  onClick("cut", async () => {
+    connection.cutAt = Date.now();
+    say("cut-outcome", "", "Cut. The browser comes back by itself…");
+    await ask(`/demo/cut?label=${label}`, { method: "POST" });
+  }, (problem) => say("cut-outcome", "bad", problem));
+
+  onClick("start", async () => {
+    await ask("/demo/task", { method: "POST" });
+  }, (problem) => (byId("step").textContent = problem));
+
+  onClick("notify", async () => {
+    const at = new Date().toLocaleTimeString([], { hour12: false });
+    const data = JSON.stringify({ title: "Hello, everybody", text: `Sent from a browser at ${at}.` });
+    await publish("demo/notifications", "notification", data);
+  }, (problem) => showNotification({ title: "Not sent", text: problem }, ""));
+
+  for (const origin of document.querySelectorAll("[data-origin]")) {
+    origin.textContent = location.origin;
+  }
+  for (const button of document.querySelectorAll("[data-copy]")) {
+    button.addEventListener("click", () => copy(button, byId(button.dataset.copy)));
+  }
+}
+
+function onClick(id, act, fail) {
+  byId(id).addEventListener("click", () => act().catch((error) => fail(error.message)));
+}
+
+function connectForm() {
+  const form = byId("form");
+  form.addEventListener("input", showLines);
+  form.addEventListener("submit", async (submit) => {
+    submit.preventDefault();
+    const { topic, type, data } = fields();
+    listenTo(type);
+    try {
+      const { id } = await publish(topic, type, data);
+      say("answer", "good", `Kept as ${id}`);
+    } catch (error) {
+      say("answer", "bad", error.message);
+    }
+  });
+  showLines();
+}
+
+async function publish(topic, type, data) {
+  const response = await ask(publishPath(topic, type), { method: "POST", body: data });
+  return response.json();
+}
+
+function fields() {
+  return { topic: byId("topic").value, type: byId("type").value.trim(), data: byId("data").value };
+}
+
+function showLines() {
+  const { topic, type, data } = fields();
+  // curl reads a file where the data of -d begin with @.
+  const flag = data.startsWith("@") ? "--data-raw" : "-d";
+  const to = quote(location.origin + publishPath(topic, type));
+  byId("publish-line").textContent = `curl ${flag} ${quote(data)} ${to}`;
+  byId("listen-line").textContent = `curl -N ${quote(location.origin + topicPath(topic))}`;
+  byId("topic-page").href = topicPath(topic);
+}
+
+function publishPath(topic, type) {
+  return topicPath(topic) + (type ? `?event=${encodeURIComponent(type)}` : "");
+}
+
+// Slashes stay as they are, for the reader's sake, unless the browser would resolve `..` there.
+function topicPath(topic) {
+  const steps = topic.split("/");
+  const slash = steps.includes("..") || steps.includes(".") ? "%2F" : "/";
+  return `/topics/${steps.map(encodeURIComponent).join(slash)}`;
+}
+
+// One word for a POSIX shell, whatever it contains.
+function quote(text) {
+  return `'${text.replaceAll("'", `'\\''`)}'`;
+}
+
+async function copy(button, source) {
+  try {
+    await navigator.clipboard.writeText(source.textContent);
+    button.textContent = "Copied";
+  } catch {
+    // Not allowed outside https and localhost: then it is at least selected.
+    getSelection().selectAllChildren(source);
+    button.textContent = "Press Ctrl+C";
+  }
+  setTimeout(() => (button.textContent = "Copy"), 2000);
+}
+
+// ---- Leaves -------------------------------------------------------------------------------
+
+function parse(data) {
+  try {
+    return JSON.parse(data);
+  } catch {
+    return undefined;
+  }
+}
+
+function cell(name, text, element = "span") {
+  const made = document.createElement(element);
+  if (name) made.className = name;
+  made.textContent = text;
+  return made;
+}
+
+function keepFirst(list, item, max) {
+  list.prepend(item);
+  while (list.children.length > max) list.lastElementChild.remove();
+}
+
+function say(id, outcome, text) {
+  byId(id).dataset.outcome = outcome;
+  byId(id).textContent = text;
+}
+
+function shorten(text) {
+  if (text.length <= DATA_CHARS_MAX) return text;
+  return `${text.slice(0, DATA_CHARS_MAX)}… (${text.length.toLocaleString("en")} characters)`;
+}
+
+// Last, when all of the above is there.
+start();
