@@ -106,6 +106,17 @@ impl Session {
         }
     }
 
+    /// Events from `head` on were passed over. `true`: it was live and has to read them.
+    #[must_use]
+    pub fn handle_gap(&mut self, head: Position) -> bool {
+        let live = self.phase == Phase::Live;
+        if live {
+            self.next = self.next.max(head);
+            self.phase = Phase::Lagging;
+        }
+        live
+    }
+
     /// The connection takes bytes again; the rest of the cut frame has to go first.
     #[must_use]
     pub fn handle_writable(&mut self) -> Option<Bytes> {

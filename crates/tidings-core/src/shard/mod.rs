@@ -173,6 +173,19 @@ impl Shard {
         self.joiner.clear();
     }
 
+    /// Events from [`Shard::head`] to `head` will not come: the thread was too slow for them.
+    /// Whoever was live reads them from the log.
+    pub fn handle_gap(&mut self, head: Position) {
+        assert!(head >= self.head, "the log never goes back");
+        for (slot, subscriber) in &mut self.subscribers {
+            if subscriber.session.handle_gap(self.head) {
+                let slot = u32::try_from(slot).expect("it was made from one");
+                self.behind.push_back(SubscriberId { slot, generation: subscriber.generation });
+            }
+        }
+        self.head = head;
+    }
+
     /// The connection takes bytes again, after it had taken fewer than it was offered.
     pub fn handle_writable(&mut self, id: SubscriberId, now: Instant, port: &mut impl Port) {
         if !self.is_current(id) {

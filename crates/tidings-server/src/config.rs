@@ -1,0 +1,52 @@
+//! What an operator can set about a hub, with its defaults.
+//! Knows nothing of flags, files and the environment: the program reads those.
+
+use std::num::NonZero;
+use std::time::Duration;
+
+use tidings_core::limits;
+use tidings_core::topic::Selectors;
+
+/// The settings of a hub. `Config::default()` is right for one machine.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The body of a publish of many as a JSON array, in bytes.
+    pub batch_bytes_max: usize,
+    /// Open connections in all.
+    pub connections_max: usize,
+    /// `data` of one event, in bytes.
+    pub data_bytes_max: usize,
+    /// What `GET /events` without a topic subscribes to; without it, that is an error which says
+    /// to name topics.
+    pub default_selectors: Option<Selectors>,
+    /// Silence after which a stream gets a heartbeat.
+    pub heartbeat: Duration,
+    /// The reconnection time that clients are told at the start of a stream. Each gets its own
+    /// within ± 20 %, so that a crowd comes back spread out.
+    pub retry: Duration,
+    /// Selectors of one subscription.
+    pub selectors_max: usize,
+    /// Threads that own subscribers' sockets.
+    pub shards: NonZero<usize>,
+    /// How long a shutdown waits for what is being written.
+    pub shutdown_time_max: Duration,
+    /// Frames kept ready in memory behind the tail, in bytes.
+    pub tail_bytes_max: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            batch_bytes_max: limits::BATCH_BYTES_MAX,
+            connections_max: limits::CONNECTIONS_MAX,
+            data_bytes_max: limits::DATA_BYTES_MAX,
+            default_selectors: None,
+            heartbeat: limits::HEARTBEAT,
+            retry: limits::RETRY,
+            selectors_max: limits::SELECTORS_PER_SUBSCRIPTION_MAX,
+            shards: std::thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN),
+            shutdown_time_max: limits::SHUTDOWN_TIME_MAX,
+            tail_bytes_max: limits::TAIL_BYTES_MAX,
+        }
+    }
+}

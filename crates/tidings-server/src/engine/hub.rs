@@ -1,0 +1,438 @@
+//! The hub as the rest of the program sees it: publish, subscribe, look back.
+//! Knows nothing of HTTP requests, and of sockets only that shards own them.
+
+use std::io;
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::{Extensions, Version};
+use bytes::Bytes;
+use parking_lot::Mutex;
+use tidings_core::cursor::{Cursor, Position};
+use tidings_core::event::{Event, IdempotencyKey};
+use tidings_core::limits::{PAGE_BYTES_MAX, PAGE_EVENTS_MAX};
+use tidings_core::shard::{Framing, Interest};
+use tidings_core::sse::Frame;
+use tidings_core::topic::Selectors;
+use tidings_log::{Append, AppendError, Bounds, Log, Read, ReadError, Record};
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tokio::task::AbortHandle;
+
+use super::body::{EventBody, Queue};
+use super::inbox::{Attach, Attached, ConnectionGuard, Inbox, Input};
+use super::place::{self, Start, Verdict};
+use super::pump::{now, pump, trim};
+use super::reader::Source;
+use super::shard_thread;
+use super::tail::Tail;
+use super::takeover::{StubBody, Takeover};
+use crate::config::Config;
+use crate::metrics::Metrics;
+
+/// A running hub. Cheap to clone; all clones are the same hub. When the last one goes, its
+/// threads end.
+#[derive(Clone)]
+pub struct Hub {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    config: Config,
+    log: Arc<dyn Log>,
+    metrics: Arc<Metrics>,
+    shards: Vec<Inbox>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    tasks: Vec<AbortHandle>,
+    /// True once the hub shuts down.
+    shutdown: watch::Sender<bool>,
+}
+
+/// One event to publish.
+#[derive(Clone, Debug)]
+pub struct Publish {
+    /// The event.
+    pub event: Event,
+    /// Makes a repetition of this publish the same publish.
+    pub key: Option<IdempotencyKey>,
+}
+
+/// What was kept.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Published {
+    /// The event's id: its publisher's, or the cursor.
+    pub id: String,
+    /// Its place in the log.
+    pub position: Position,
+    /// It was there already, under the same idempotency key.
+    pub repeated: bool,
+}
+
+/// Why nothing was published.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum PublishError {
+    /// The log refused.
+    #[error(transparent)]
+    Append(#[from] AppendError),
+    /// The chosen id has the form of this log's own ids, and would be taken for another event's.
+    #[error("the id {id:?} has the form of this hub's own ids: choose another, or leave it out")]
+    OwnId {
+        /// The id.
+        id: String,
+    },
+}
+
+/// What somebody wants to receive, and from where on.
+#[derive(Clone, Debug)]
+pub struct Subscription {
+    /// Which events.
+    pub selectors: Selectors,
+    /// From where on.
+    pub start: Start,
+    /// A name that the client gives its connections, by which [`Hub::cut`] finds them.
+    pub label: Option<String>,
+}
+
+/// A subscription that has its place and waits for a connection.
+#[derive(Debug)]
+pub struct Subscribed {
+    /// What became of the wish to begin somewhere.
+    pub verdict: Verdict,
+    interest: Interest,
+    label: Option<Box<str>>,
+    /// What the stream begins with.
+    first: Bytes,
+}
+
+/// A run of events that were published before.
+#[derive(Clone, Debug)]
+pub struct History {
+    /// The events, oldest first.
+    pub records: Vec<Arc<Record>>,
+    /// The cursor after which the next page begins, or a stream goes on without a gap.
+    pub next: Cursor,
+    /// What became of the wish to begin somewhere.
+    pub verdict: Verdict,
+}
+
+impl Hub {
+    /// Starts the engine over a log: a thread for each shard, and tasks on the current runtime.
+    ///
+    /// # Errors
+    /// Where the system gives no threads or epoll sets.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub fn start(log: Arc<dyn Log>, config: Config) -> io::Result<Self> {
+        let runtime = Handle::current();
+        let metrics = Arc::new(Metrics::default());
+        let next = log.bounds().next;
+        let tail = Arc::new(Tail::new(next, config.tail_bytes_max));
+        let source = Source::new(Arc::clone(&log), Arc::clone(&metrics), runtime.clone());
+        let mut shards = Vec::new();
+        let mut threads = Vec::new();
+        for number in 0..config.shards.get() {
+            let (inbox, thread) = shard_thread::spawn(number, config.heartbeat, &tail, &source)?;
+            shards.push(inbox);
+            threads.push(thread);
+        }
+        let follow = log.follow(next);
+        let pump = runtime.spawn(pump(Arc::clone(&log), follow, tail, shards.clone()));
+        let trim = runtime.spawn(trim(Arc::clone(&log), Arc::clone(&metrics)));
+        let tasks = vec![pump.abort_handle(), trim.abort_handle()];
+        let shutdown = watch::Sender::new(false);
+        let threads = Mutex::new(threads);
+        let inner = Inner { config, log, metrics, shards, threads, tasks, shutdown };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// The settings.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.inner.config
+    }
+
+    /// The counters.
+    #[must_use]
+    pub fn metrics(&self) -> &Metrics {
+        &self.inner.metrics
+    }
+
+    /// Which positions the log holds.
+    #[must_use]
+    pub fn bounds(&self) -> Bounds {
+        self.inner.log.bounds()
+    }
+
+    /// The id of an event: its publisher's, or the cursor.
+    #[must_use]
+    pub fn id(&self, position: Position, event: &Event) -> String {
+        match &event.id {
+            Some(id) => id.as_str().to_owned(),
+            None => Cursor { incarnation: self.bounds().incarnation, position }.to_string(),
+        }
+    }
+
+    /// Publishes one event and answers when it is kept.
+    ///
+    /// Dropping the future does not take the event back: it may be kept all the same.
+    ///
+    /// # Errors
+    /// See [`PublishError`]; nothing was published then.
+    pub async fn publish(&self, event: Event) -> Result<Published, PublishError> {
+        let mut published = self.publish_many(vec![Publish { event, key: None }]).await?;
+        Ok(published.pop().expect("one event gives one answer"))
+    }
+
+    /// Publishes several events in one step, in their order: all are kept, or none.
+    ///
+    /// Dropping the future does not take them back: they may be kept all the same.
+    ///
+    /// # Errors
+    /// See [`PublishError`].
+    pub async fn publish_many(&self, batch: Vec<Publish>) -> Result<Vec<Published>, PublishError> {
+        let incarnation = self.bounds().incarnation;
+        let time = now();
+        let mut ids = Vec::with_capacity(batch.len());
+        let mut appends = Vec::with_capacity(batch.len());
+        for Publish { event, key } in batch {
+            let id = event.id.clone();
+            if let Some(id) = &id
+                && id.as_str().parse::<Cursor>().is_ok_and(|own| own.incarnation == incarnation)
+            {
+                return Err(PublishError::OwnId { id: id.as_str().to_owned() });
+            }
+            ids.push(id);
+            appends.push(Append { event, key, time });
+        }
+        let appended = self.inner.log.append(appends).await?;
+        let kept = appended.iter().filter(|appended| !appended.repeated).count();
+        self.inner.metrics.published.inc_by(kept as u64);
+        let published = ids.into_iter().zip(appended).map(|(id, appended)| Published {
+            id: match id {
+                Some(id) => id.as_str().to_owned(),
+                None => Cursor { incarnation, position: appended.position }.to_string(),
+            },
+            position: appended.position,
+            repeated: appended.repeated,
+        });
+        Ok(published.collect())
+    }
+
+    /// Finds the place where a subscription begins. Cancel safe.
+    ///
+    /// # Errors
+    /// Where the log can't be read.
+    pub async fn subscribe(&self, subscription: Subscription) -> Result<Subscribed, ReadError> {
+        let Subscription { selectors, start, label } = subscription;
+        let place = place::find(&*self.inner.log, &start, &selectors).await?;
+        let mut first = Vec::from(Frame::preamble(self.retry_ms()).raw());
+        if let Some(reset) = place.reset {
+            self.inner.metrics.resets.inc();
+            first.extend_from_slice(&reset.raw());
+        }
+        let interest =
+            Interest { selectors, next: place.next, framing: Framing::Raw, private: false };
+        Ok(Subscribed {
+            verdict: place.verdict,
+            interest,
+            label: label.map(String::into_boxed_str),
+            first: first.into(),
+        })
+    }
+
+    /// The body of the response to a subscriber, fed by the engine. `version` and `extensions`
+    /// are the request's: where [`crate::serve`] runs the connection and it speaks HTTP/1, the
+    /// extensions hold the means to take its socket over.
+    #[must_use]
+    pub fn stream(
+        &self,
+        mut subscribed: Subscribed,
+        version: Version,
+        extensions: &Extensions,
+    ) -> Body {
+        let first = subscribed.first.clone();
+        let takeover = extensions.get::<Takeover>().filter(|_| version < Version::HTTP_2);
+        if let Some(takeover) = takeover {
+            if version == Version::HTTP_11 {
+                subscribed.interest.framing = Framing::Chunked;
+            }
+            return Body::new(StubBody::new(first, subscribed, takeover.clone()));
+        }
+        let shard = self.emptiest_shard();
+        let queue = Queue::new(shard.clone());
+        let body = EventBody::new(first, Arc::clone(&queue));
+        attach(shard, subscribed, Attached::Body(queue), None);
+        Body::new(body)
+    }
+
+    /// Hands a subscriber's socket to a shard, after hyper has written the response's head and
+    /// the first bytes of the stream to it. The guard is dropped when the connection ends.
+    pub(crate) fn attach_socket(
+        &self,
+        subscribed: Subscribed,
+        socket: TcpStream,
+        guard: ConnectionGuard,
+    ) {
+        attach(self.emptiest_shard(), subscribed, Attached::Socket(socket), Some(guard));
+    }
+
+    /// A page of what was published before: at most `events` events from `start` on; for
+    /// [`Start::Live`], the last ones. Private events are not among them. Cancel safe.
+    ///
+    /// # Errors
+    /// Where the log can't be read.
+    pub async fn history(
+        &self,
+        selectors: &Selectors,
+        start: Start,
+        events: usize,
+    ) -> Result<History, ReadError> {
+        let log = &*self.inner.log;
+        let start = if start == Start::Live { Start::Last(events) } else { start };
+        let place = place::find(log, &start, selectors).await?;
+        let mut next = place.next;
+        let mut records = Vec::new();
+        while records.len() < events {
+            let read = Read {
+                from: next,
+                selectors,
+                events_max: (events - records.len()).min(PAGE_EVENTS_MAX),
+                bytes_max: PAGE_BYTES_MAX,
+            };
+            let page = match log.read(read).await {
+                // It was passed between the look and the read.
+                Err(ReadError::Trimmed { oldest }) => {
+                    next = oldest;
+                    continue;
+                }
+                page => page?,
+            };
+            records.extend(page.records.into_iter().filter(|record| !record.event.private));
+            if page.next == next {
+                break;
+            }
+            next = page.next;
+        }
+        let position = Position(next.0.saturating_sub(1));
+        let next = Cursor { incarnation: log.bounds().incarnation, position };
+        Ok(History { records, next, verdict: place.verdict })
+    }
+
+    /// The last events that are selected, oldest first.
+    ///
+    /// # Errors
+    /// Where the log can't be read.
+    pub async fn last(
+        &self,
+        selectors: &Selectors,
+        events: usize,
+    ) -> Result<Vec<Arc<Record>>, ReadError> {
+        Ok(self.history(selectors, Start::Last(events), events).await?.records)
+    }
+
+    /// Ends the streams of all subscribers with this label. They come back by themselves.
+    pub fn cut(&self, label: &str) {
+        let label: Arc<str> = label.into();
+        for shard in &self.inner.shards {
+            shard.send(Input::Cut(Arc::clone(&label)));
+        }
+    }
+
+    /// Whether the hub takes events and subscribers; if not, a sentence for the operator.
+    ///
+    /// # Errors
+    /// While it shuts down, and while the log can't keep events.
+    pub fn ready(&self) -> Result<(), String> {
+        if *self.inner.shutdown.borrow() {
+            return Err("the hub is shutting down".to_owned());
+        }
+        self.inner.log.health()
+    }
+
+    /// Begins to shut down: [`Hub::ready`] says so, [`crate::serve`] stops accepting, and all
+    /// streams end once what is being written is whole. Calling it twice is fine.
+    pub fn begin_shutdown(&self) {
+        self.inner.shutdown.send_replace(true);
+        for shard in &self.inner.shards {
+            shard.send(Input::End);
+        }
+    }
+
+    /// Waits until [`Hub::begin_shutdown`] is called. Cancel safe.
+    pub async fn shutting_down(&self) {
+        let mut shutdown = self.inner.shutdown.subscribe();
+        // The sender lives as long as this handle.
+        let _ = shutdown.wait_for(|begun| *begun).await;
+    }
+
+    /// Shuts down, waits for the streams to end (at most as long as the settings say), then
+    /// stops the engine and closes the log.
+    pub async fn close(&self) {
+        self.begin_shutdown();
+        let deadline = tokio::time::Instant::now() + self.inner.config.shutdown_time_max;
+        while self.inner.shards.iter().any(|shard| shard.subscribers() > 0) {
+            if tokio::time::Instant::now() >= deadline {
+                tracing::warn!("some subscribers took no more: they are cut off");
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        self.inner.stop();
+        let threads = std::mem::take(&mut *self.inner.threads.lock());
+        let joined = tokio::task::spawn_blocking(move || {
+            threads.into_iter().all(|thread| thread.join().is_ok())
+        });
+        if !joined.await.unwrap_or(false) {
+            tracing::error!("a shard's thread has panicked");
+        }
+        self.inner.log.close().await;
+    }
+
+    fn emptiest_shard(&self) -> &Inbox {
+        self.inner
+            .shards
+            .iter()
+            .min_by_key(|shard| shard.subscribers())
+            .expect("there is at least one shard")
+    }
+
+    /// The reconnection time for one client: the setting ± 20 %, so that a crowd that was cut off
+    /// together comes back spread out (S17).
+    fn retry_ms(&self) -> u32 {
+        let retry = u32::try_from(self.inner.config.retry.as_millis()).unwrap_or(u32::MAX);
+        let spread = retry / 5;
+        let random = getrandom::u32().unwrap_or_default();
+        retry - spread + random % spread.saturating_mul(2).saturating_add(1)
+    }
+}
+
+fn attach(
+    shard: &Inbox,
+    subscribed: Subscribed,
+    connection: Attached,
+    guard: Option<ConnectionGuard>,
+) {
+    let Subscribed { interest, label, .. } = subscribed;
+    shard.send(Input::Attach(Box::new(Attach { interest, label, connection, guard })));
+}
+
+impl Inner {
+    fn stop(&self) {
+        for shard in &self.shards {
+            shard.send(Input::Stop);
+        }
+        for task in &self.tasks {
+            task.abort();
+        }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}

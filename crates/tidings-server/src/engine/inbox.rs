@@ -1,0 +1,126 @@
+//! How others reach a shard's thread: a queue, and a wake-up where it sleeps.
+//! Knows nothing of what the thread does with it.
+
+use std::io;
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+use mio::{Registry, Token, Waker};
+use tidings_core::shard::{Interest, Page, SubscriberId};
+
+use super::body::Queue;
+
+/// What a shard's thread is told.
+pub(crate) enum Input {
+    /// A subscriber comes, with its connection.
+    Attach(Box<Attach>),
+    /// A page that a subscriber asked for.
+    Page(SubscriberId, Page),
+    /// A body takes bytes again.
+    Writable(SubscriberId),
+    /// A body was dropped: its client has gone.
+    Gone(SubscriberId),
+    /// The streams with this label end.
+    Cut(Arc<str>),
+    /// All streams end, and those that come later too.
+    End,
+    /// The thread ends.
+    Stop,
+}
+
+/// A subscriber and its connection.
+pub(crate) struct Attach {
+    pub(crate) interest: Interest,
+    pub(crate) label: Option<Box<str>>,
+    pub(crate) connection: Attached,
+    /// Open connections are counted by whoever accepted them; this counts until it is dropped.
+    pub(crate) guard: Option<ConnectionGuard>,
+}
+
+/// What a subscriber is connected by.
+pub(crate) enum Attached {
+    /// A socket of its own.
+    Socket(TcpStream),
+    /// A body that somebody else writes to a socket.
+    Body(Arc<Queue>),
+}
+
+/// Something that is dropped when the connection ends.
+pub type ConnectionGuard = Box<dyn std::any::Any + Send>;
+
+/// The way to one shard's thread. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Inbox {
+    shared: Arc<Shared>,
+    // Unbounded as a type, bounded in effect: a connection has one attach and one answer under
+    // way, and connections are limited.
+    inputs: Sender<Input>,
+}
+
+struct Shared {
+    waker: Waker,
+    /// The thread was woken and has not looked yet: waking it again would be a wasted call.
+    woken: AtomicBool,
+    subscribers: AtomicUsize,
+}
+
+/// The thread's end of it.
+pub(crate) struct Outlet {
+    shared: Arc<Shared>,
+    inputs: Receiver<Input>,
+}
+
+impl Inbox {
+    pub(crate) fn new(registry: &Registry, token: Token) -> io::Result<(Self, Outlet)> {
+        let (sender, receiver) = channel();
+        let shared = Arc::new(Shared {
+            waker: Waker::new(registry, token)?,
+            woken: AtomicBool::new(false),
+            subscribers: AtomicUsize::new(0),
+        });
+        let outlet = Outlet { shared: Arc::clone(&shared), inputs: receiver };
+        Ok((Self { shared, inputs: sender }, outlet))
+    }
+
+    /// Sends something; a thread that has ended has nothing left that it could matter to.
+    pub(crate) fn send(&self, input: Input) {
+        if self.inputs.send(input).is_ok() {
+            self.wake();
+        }
+    }
+
+    /// Has the thread look at its inbox and at the tail.
+    pub(crate) fn wake(&self) {
+        if !self.shared.woken.swap(true, Ordering::AcqRel)
+            && let Err(error) = self.shared.waker.wake()
+        {
+            tracing::error!(%error, "a shard can't be woken");
+        }
+    }
+
+    /// How many subscribers the shard has.
+    pub(crate) fn subscribers(&self) -> usize {
+        self.shared.subscribers.load(Ordering::Relaxed)
+    }
+}
+
+impl Outlet {
+    /// From now on a wake-up is a new one. Call it before looking at anything it may be about.
+    pub(crate) fn rearm(&self) {
+        // A swap, not a store: it sees what was done before the wake-up that it takes back, and
+        // whoever comes after it wakes the thread anew.
+        self.shared.woken.swap(false, Ordering::AcqRel);
+    }
+
+    /// The next thing that was sent.
+    pub(crate) fn next(&self) -> Option<Input> {
+        self.inputs.try_recv().ok()
+    }
+
+    /// Tells how many subscribers there are.
+    pub(crate) fn count(&self, subscribers: usize) {
+        self.shared.subscribers.store(subscribers, Ordering::Relaxed);
+    }
+}

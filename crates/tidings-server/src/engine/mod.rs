@@ -1,0 +1,22 @@
+//! The hub's engine: what is published goes into the log, what the log yields goes to the shards.
+//! Knows nothing of HTTP requests; it is handed sockets, and gives bodies.
+//!
+//! A publish walks: [`Hub::publish`] → `Log::append` → `pump` (gets it from `Log::follow`, makes
+//! the frame) → `tail` → `shard_thread` → [`tidings_core::shard`] (who, what, when) →
+//! `connections` → the socket. Those who are behind the tail get pages through `reader`.
+
+mod body;
+mod connections;
+mod hub;
+mod inbox;
+mod place;
+mod pump;
+mod reader;
+mod shard_thread;
+mod tail;
+mod takeover;
+
+pub use hub::{History, Hub, Publish, PublishError, Published, Subscribed, Subscription};
+pub use inbox::ConnectionGuard;
+pub use place::{Start, Verdict};
+pub use takeover::Takeover;

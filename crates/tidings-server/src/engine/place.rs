@@ -1,0 +1,150 @@
+//! Where a subscription begins: from what a client says it had, to a position and a verdict.
+//! Knows nothing of connections.
+
+use tidings_core::cursor::{Cursor, Position, Timestamp};
+use tidings_core::event::EventId;
+use tidings_core::sse::Frame;
+use tidings_core::topic::Selectors;
+use tidings_log::{Bounds, Log, Mark, ReadError};
+
+/// Where a subscription begins.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Start {
+    /// With the next event.
+    Live,
+    /// After the event with this id: what a client sends as `Last-Event-ID`.
+    After(String),
+    /// With the oldest event that is kept.
+    Earliest,
+    /// With the first event of this time or later.
+    Since(Timestamp),
+    /// With the last so many events that are selected.
+    Last(usize),
+}
+
+/// What became of the wish to begin somewhere: the `Tidings-Resume` header.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Verdict {
+    /// It begins with the next event, as no other place was asked for.
+    Live,
+    /// It begins where it was asked to, and nothing is missing.
+    Resumed,
+    /// What was asked for is gone; the stream says so first.
+    Reset,
+}
+
+impl Verdict {
+    /// As the header has it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Live => "live",
+            Self::Resumed => "resumed",
+            Self::Reset => "reset",
+        }
+    }
+}
+
+/// A position, and what to tell about it.
+#[derive(Debug, Eq, PartialEq)]
+pub(crate) struct Place {
+    pub(crate) verdict: Verdict,
+    /// The first position to be delivered.
+    pub(crate) next: Position,
+    /// The event that says what is gone.
+    pub(crate) reset: Option<Frame>,
+}
+
+/// Finds the place of a start.
+///
+/// # Errors
+/// Where the log can't be read.
+pub(crate) async fn find(
+    log: &dyn Log,
+    start: &Start,
+    selectors: &Selectors,
+) -> Result<Place, ReadError> {
+    let bounds = log.bounds();
+    let mark = match start {
+        Start::Live => return Ok(at(Verdict::Live, bounds.next)),
+        Start::After(id) => return after(log, bounds, id).await,
+        Start::Earliest => return Ok(at(Verdict::Resumed, bounds.oldest)),
+        Start::Since(time) => Mark::Time(*time),
+        Start::Last(events) => Mark::Last { events: *events, selectors },
+    };
+    let found = log.find(mark).await?;
+    Ok(at(Verdict::Resumed, found.unwrap_or(bounds.next)))
+}
+
+/// Finds the place after an event.
+///
+/// An id of our own form tells its position by itself, and which log it belongs to. Any other id
+/// is a publisher's and is looked up; one that is not there may have been passed by retention, so
+/// all that is kept follows, after the word that something may be missing.
+async fn after(log: &dyn Log, bounds: Bounds, id: &str) -> Result<Place, ReadError> {
+    let cursor = id.parse::<Cursor>().ok();
+    if let Some(cursor) = cursor
+        && cursor.incarnation == bounds.incarnation
+    {
+        return Ok(after_position(bounds, id, cursor.position));
+    }
+    if let Ok(chosen) = EventId::parse(id)
+        && let Some(position) = log.find(Mark::Id(&chosen)).await?
+    {
+        return Ok(at(Verdict::Resumed, position.next()));
+    }
+    Ok(match cursor {
+        Some(_) => reset(bounds, id, bounds.next, None),
+        None => reset(bounds, id, bounds.oldest, None),
+    })
+}
+
+fn after_position(bounds: Bounds, id: &str, position: Position) -> Place {
+    if position >= bounds.next {
+        // The log has lost its end, or the client made the cursor up: nobody knows what is gone.
+        return reset(bounds, id, bounds.next, None);
+    }
+    let next = position.next();
+    if next < bounds.oldest {
+        return reset(bounds, id, bounds.oldest, Some(bounds.oldest.0 - next.0));
+    }
+    at(Verdict::Resumed, next)
+}
+
+fn at(verdict: Verdict, next: Position) -> Place {
+    Place { verdict, next, reset: None }
+}
+
+fn reset(bounds: Bounds, from: &str, next: Position, missed: Option<u64>) -> Place {
+    let frame = Frame::reset(bounds.incarnation, from, next, missed);
+    Place { verdict: Verdict::Reset, next, reset: Some(frame) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bounds(oldest: u64, next: u64) -> Bounds {
+        Bounds {
+            incarnation: "k3f9x2ab".parse().unwrap(),
+            oldest: Position(oldest),
+            next: Position(next),
+        }
+    }
+
+    #[test]
+    fn a_cursor_within_the_log_resumes_and_one_outside_is_told() {
+        let check = |position, verdict, next| {
+            let place = after_position(bounds(10, 20), "x", Position(position));
+            assert_eq!((place.verdict, place.next), (verdict, Position(next)), "{position}");
+            assert_eq!(place.reset.is_some(), verdict == Verdict::Reset);
+        };
+        check(9, Verdict::Resumed, 10);
+        check(15, Verdict::Resumed, 16);
+        check(19, Verdict::Resumed, 20);
+        check(8, Verdict::Reset, 10);
+        check(0, Verdict::Reset, 10);
+        check(20, Verdict::Reset, 20);
+        check(u64::MAX, Verdict::Reset, 20);
+    }
+}

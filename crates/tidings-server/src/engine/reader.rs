@@ -1,0 +1,91 @@
+//! Reads pages from the log for subscribers who are behind the frames in memory.
+//! Knows nothing of sockets; runs beside the shards, which never wait for a disk.
+
+use std::sync::Arc;
+
+use tidings_core::cursor::{Cursor, Incarnation, Position};
+use tidings_core::limits::{LOG_READS_MAX, PAGE_BYTES_MAX, PAGE_EVENTS_MAX};
+use tidings_core::shard::{Delivery, Interest, Page, SubscriberId};
+use tidings_core::sse::Frame;
+use tidings_log::{Log, Read, ReadError, Record};
+use tokio::runtime::Handle;
+use tokio::sync::Semaphore;
+
+use super::inbox::{Inbox, Input};
+use crate::metrics::Metrics;
+
+/// Makes the delivery of a record: the one place where an event becomes a frame.
+pub(crate) fn deliver(incarnation: Incarnation, record: &Record) -> Arc<Delivery> {
+    let cursor = Cursor { incarnation, position: record.position };
+    Arc::new(Delivery {
+        position: record.position,
+        topics: record.event.topics.clone(),
+        private: record.event.private,
+        frame: Frame::event(cursor, &record.event),
+    })
+}
+
+/// What all readers of a hub share: at most [`LOG_READS_MAX`] pages are read at once.
+pub(crate) struct Source {
+    pub(crate) log: Arc<dyn Log>,
+    pub(crate) metrics: Arc<Metrics>,
+    permits: Semaphore,
+    runtime: Handle,
+}
+
+impl Source {
+    pub(crate) fn new(log: Arc<dyn Log>, metrics: Arc<Metrics>, runtime: Handle) -> Arc<Self> {
+        Arc::new(Self { log, metrics, permits: Semaphore::new(LOG_READS_MAX), runtime })
+    }
+}
+
+/// One shard's way to the log.
+#[derive(Clone)]
+pub(crate) struct Reader {
+    source: Arc<Source>,
+    inbox: Inbox,
+}
+
+impl Reader {
+    pub(crate) fn new(source: Arc<Source>, inbox: Inbox) -> Self {
+        Self { source, inbox }
+    }
+
+    /// Reads a page and sends it to the shard's inbox.
+    pub(crate) fn read(&self, id: SubscriberId, from: Position, interest: Interest) {
+        let Self { source, inbox } = self.clone();
+        self.source.runtime.spawn(async move {
+            let permit = source.permits.acquire().await.expect("it is never closed");
+            source.metrics.log_reads.inc();
+            let page = page(&*source.log, from, &interest).await;
+            drop(permit);
+            inbox.send(Input::Page(id, page));
+        });
+    }
+}
+
+async fn page(log: &dyn Log, from: Position, interest: &Interest) -> Page {
+    let incarnation = log.bounds().incarnation;
+    let read = Read {
+        from,
+        selectors: &interest.selectors,
+        events_max: PAGE_EVENTS_MAX,
+        bytes_max: PAGE_BYTES_MAX,
+    };
+    match log.read(read).await {
+        Ok(page) => Page::Events {
+            events: page
+                .records
+                .iter()
+                .filter(|record| interest.private || !record.event.private)
+                .map(|record| deliver(incarnation, record))
+                .collect(),
+            next: page.next,
+        },
+        Err(ReadError::Trimmed { oldest }) => Page::Trimmed { oldest },
+        Err(ReadError::Failed { reason }) => {
+            tracing::error!(%reason, "a subscriber's page can't be read; its stream is closed");
+            Page::Failed
+        }
+    }
+}

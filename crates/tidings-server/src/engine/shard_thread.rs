@@ -1,0 +1,187 @@
+//! The thread that drives one shard: waits for sockets, for its inbox and for the tail.
+//! Decides nothing: the rules are in [`tidings_core::shard`].
+
+use std::io;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use mio::{Events, Poll};
+use tidings_core::limits::PASS_EVENTS_MAX;
+use tidings_core::shard::{Delivery, Shard};
+
+use super::connections::{Connections, WAKER};
+use super::inbox::{Attach, Inbox, Input, Outlet};
+use super::reader::{Reader, Source};
+use super::tail::{Run, Tail};
+use crate::metrics::Metrics;
+
+/// Readiness events taken at once: enough that a crowd costs few calls.
+const READY_MAX: usize = 1024;
+
+/// Inputs taken before sockets and events have their turn again.
+const INPUTS_MAX: usize = 256;
+
+/// Starts the thread. It ends with [`Input::Stop`].
+///
+/// # Errors
+/// Where the system gives no epoll set or no thread.
+pub(crate) fn spawn(
+    number: usize,
+    heartbeat: Duration,
+    tail: &Arc<Tail>,
+    source: &Arc<Source>,
+) -> io::Result<(Inbox, JoinHandle<()>)> {
+    let poll = Poll::new()?;
+    let (inbox, outlet) = Inbox::new(poll.registry(), WAKER)?;
+    let registry = poll.registry().try_clone()?;
+    let reader = Reader::new(Arc::clone(source), inbox.clone());
+    let bounds = source.log.bounds();
+    let mut driver = Driver {
+        poll,
+        outlet,
+        shard: Shard::new(bounds.incarnation, tail.next(), heartbeat, Instant::now()),
+        connections: Connections::new(registry, Arc::clone(tail), reader),
+        tail: Arc::clone(tail),
+        metrics: Arc::clone(&source.metrics),
+        run: Vec::with_capacity(PASS_EVENTS_MAX),
+        ending: false,
+        counted: 0,
+    };
+    let thread = std::thread::Builder::new().name(format!("shard-{number}")).spawn(move || {
+        if let Err(error) = driver.drive() {
+            tracing::error!(%error, "a shard has stopped: its subscribers are cut off");
+        }
+    })?;
+    Ok((inbox, thread))
+}
+
+struct Driver {
+    poll: Poll,
+    outlet: Outlet,
+    shard: Shard,
+    connections: Connections,
+    tail: Arc<Tail>,
+    metrics: Arc<Metrics>,
+    /// Scratch: the events of this pass.
+    run: Vec<Arc<Delivery>>,
+    /// All streams end: whoever comes now ends at once.
+    ending: bool,
+    /// The subscribers that the metrics know of.
+    counted: usize,
+}
+
+impl Driver {
+    fn drive(&mut self) -> io::Result<()> {
+        let mut ready = Events::with_capacity(READY_MAX);
+        let mut more = false;
+        loop {
+            let timeout = if more {
+                Some(Duration::ZERO)
+            } else {
+                self.shard.poll_timeout().map(|due| due.saturating_duration_since(Instant::now()))
+            };
+            match self.poll.poll(&mut ready, timeout) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                polled => polled?,
+            }
+            let now = Instant::now();
+            self.outlet.rearm();
+            self.handle_ready(&ready, now);
+            let Some(inputs_left) = self.handle_inputs(now) else { return Ok(()) };
+            let events_left = self.handle_events(now);
+            self.shard.handle_turn(now, &mut self.connections);
+            if self.shard.poll_timeout().is_some_and(|due| due <= now) {
+                self.shard.handle_timeout(now, &mut self.connections);
+            }
+            self.count();
+            more = inputs_left || events_left || self.shard.is_busy();
+        }
+    }
+
+    fn handle_ready(&mut self, ready: &Events, now: Instant) {
+        for event in ready {
+            let Some(id) = self.connections.id(event.token()) else { continue };
+            let ended = event.is_readable() || event.is_read_closed() || event.is_error();
+            if ended && !self.connections.is_alive(id) {
+                self.shard.remove(id, &mut self.connections);
+            } else if event.is_writable() {
+                self.shard.handle_writable(id, now, &mut self.connections);
+            }
+        }
+    }
+
+    /// Takes what is in the inbox. `Some(true)`: there may be more; `None`: the thread ends.
+    fn handle_inputs(&mut self, now: Instant) -> Option<bool> {
+        for _ in 0..INPUTS_MAX {
+            let Some(input) = self.outlet.next() else { return Some(false) };
+            match input {
+                Input::Attach(attach) => self.attach(*attach, now),
+                Input::Page(id, page) => {
+                    self.shard.handle_page(id, page, now, &mut self.connections);
+                }
+                Input::Writable(id) => {
+                    self.shard.handle_writable(id, now, &mut self.connections);
+                }
+                Input::Gone(id) => self.shard.remove(id, &mut self.connections),
+                Input::Cut(label) => {
+                    for id in self.connections.labelled(&label) {
+                        self.shard.end_one(id, &mut self.connections);
+                    }
+                }
+                Input::End => {
+                    self.ending = true;
+                    self.shard.end_all(&mut self.connections);
+                }
+                Input::Stop => return None,
+            }
+        }
+        Some(true)
+    }
+
+    fn attach(&mut self, attach: Attach, now: Instant) {
+        let id = self.shard.subscribe(attach.interest.clone(), now);
+        if !self.connections.insert(id, attach) {
+            self.shard.remove(id, &mut self.connections);
+        } else if self.ending {
+            self.shard.end_one(id, &mut self.connections);
+        }
+    }
+
+    /// Delivers the next events. `true`: there may be more.
+    fn handle_events(&mut self, now: Instant) -> bool {
+        match self.tail.take(self.shard.head(), PASS_EVENTS_MAX, &mut self.run) {
+            Run::Gap(next) => {
+                self.shard.handle_gap(next);
+                true
+            }
+            Run::Events => {
+                let full = self.run.len() == PASS_EVENTS_MAX;
+                if !self.run.is_empty() {
+                    self.shard.handle_events(&self.run, now, &mut self.connections);
+                    self.run.clear();
+                }
+                full
+            }
+        }
+    }
+
+    fn count(&mut self) {
+        let counts = self.shard.take_counts();
+        if counts.writes > 0 {
+            self.metrics.delivered.inc_by(counts.delivered);
+            self.metrics.delivered_bytes.inc_by(counts.bytes);
+            self.metrics.writes.inc_by(counts.writes);
+            self.metrics.lagged.inc_by(counts.lagged);
+            self.metrics.resets.inc_by(counts.resets);
+            self.metrics.heartbeats.inc_by(counts.heartbeats);
+        }
+        let subscribers = self.shard.len();
+        if subscribers != self.counted {
+            let change = subscribers as i64 - self.counted as i64;
+            self.metrics.subscribers.inc_by(change);
+            self.outlet.count(subscribers);
+            self.counted = subscribers;
+        }
+    }
+}

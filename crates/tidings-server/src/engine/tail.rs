@@ -1,0 +1,196 @@
+//! The newest frames, ready in memory: what shards take as it comes, and what most of those who
+//! come back missed. Knows nothing of sessions and sockets.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use parking_lot::RwLock;
+use tidings_core::cursor::Position;
+use tidings_core::limits::{PAGE_BYTES_MAX, PAGE_EVENTS_MAX, TAIL_EVENTS_MAX};
+use tidings_core::shard::{Delivery, Interest, Page};
+
+/// A bounded run of deliveries up to the newest.
+#[derive(Debug)]
+pub(crate) struct Tail {
+    bytes_max: usize,
+    ring: RwLock<Ring>,
+}
+
+#[derive(Debug)]
+struct Ring {
+    events: VecDeque<Arc<Delivery>>,
+    bytes: usize,
+    /// Everything from here up to `next` is in `events`.
+    first: Position,
+    next: Position,
+}
+
+/// What a shard finds when it looks for the next events.
+pub(crate) enum Run {
+    /// Events that follow on what it had; none where there is nothing new.
+    Events,
+    /// What follows is no longer here: it has to go on at this position.
+    Gap(Position),
+}
+
+/// Deliveries that one search for a page looks at, so that nobody holds the lock for long.
+const SEARCH_EVENTS_MAX: usize = 8 * 1024;
+
+impl Tail {
+    pub(crate) fn new(next: Position, bytes_max: usize) -> Self {
+        let ring = Ring { events: VecDeque::new(), bytes: 0, first: next, next };
+        Self { bytes_max, ring: RwLock::new(ring) }
+    }
+
+    /// The position after the newest event.
+    pub(crate) fn next(&self) -> Position {
+        self.ring.read().next
+    }
+
+    /// Adds the events that the log has yielded. A gap before them empties the ring: it must not
+    /// look as if it held what it does not.
+    pub(crate) fn push(&self, events: impl ExactSizeIterator<Item = Arc<Delivery>>) {
+        let mut ring = self.ring.write();
+        for delivery in events {
+            if delivery.position != ring.next {
+                ring.events.clear();
+                ring.bytes = 0;
+                ring.first = delivery.position;
+            }
+            ring.next = delivery.position.next();
+            ring.bytes += delivery.frame.chunk().len();
+            ring.events.push_back(delivery);
+        }
+        while ring.bytes > self.bytes_max || ring.events.len() > TAIL_EVENTS_MAX {
+            let Some(oldest) = ring.events.pop_front() else { break };
+            ring.bytes -= oldest.frame.chunk().len();
+            ring.first = oldest.position.next();
+        }
+    }
+
+    /// Puts at most `events_max` events from `head` on into `run`.
+    pub(crate) fn take(
+        &self,
+        head: Position,
+        events_max: usize,
+        run: &mut Vec<Arc<Delivery>>,
+    ) -> Run {
+        let ring = self.ring.read();
+        if head < ring.first {
+            return Run::Gap(ring.first);
+        }
+        run.extend(ring.from(head).take(events_max).cloned());
+        Run::Events
+    }
+
+    /// A page for one subscriber, if what it wants is still here.
+    pub(crate) fn page(&self, from: Position, interest: &Interest) -> Option<Page> {
+        let ring = self.ring.read();
+        if from < ring.first {
+            return None;
+        }
+        let mut events = Vec::new();
+        let mut bytes = 0;
+        let mut next = from;
+        for delivery in ring.from(from).take(SEARCH_EVENTS_MAX) {
+            let wanted = (!delivery.private || interest.private)
+                && interest.selectors.matches(&delivery.topics);
+            if wanted {
+                bytes += delivery.frame.chunk().len();
+                let full = bytes > PAGE_BYTES_MAX || events.len() == PAGE_EVENTS_MAX;
+                if full && !events.is_empty() {
+                    return Some(Page::Events { events, next });
+                }
+                events.push(Arc::clone(delivery));
+            }
+            next = delivery.position.next();
+        }
+        Some(Page::Events { events, next })
+    }
+}
+
+impl Ring {
+    /// The events from a position on, which is not before the first.
+    fn from(&self, position: Position) -> impl Iterator<Item = &Arc<Delivery>> {
+        // Positions have no holes, so the place in the ring is a subtraction.
+        let skip = usize::try_from(position.0 - self.first.0).unwrap_or(usize::MAX);
+        self.events.range(skip.min(self.events.len())..)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tidings_core::cursor::Cursor;
+    use tidings_core::event::{Data, Event, Topic};
+    use tidings_core::shard::Framing;
+    use tidings_core::sse::Frame;
+    use tidings_core::topic::{Selector, Selectors};
+
+    use super::*;
+
+    fn delivery(position: u64, topic: &str) -> Arc<Delivery> {
+        let event = Event::new(Topic::parse(topic).unwrap(), Data::from("0123456789"));
+        let cursor =
+            Cursor { incarnation: "k3f9x2ab".parse().unwrap(), position: Position(position) };
+        Arc::new(Delivery {
+            position: cursor.position,
+            topics: event.topics.clone(),
+            private: position == 7,
+            frame: Frame::event(cursor, &event),
+        })
+    }
+
+    fn tail(positions: std::ops::Range<u64>, bytes_max: usize) -> Tail {
+        let tail = Tail::new(Position(positions.start), bytes_max);
+        for position in positions {
+            let topic = if position % 2 == 0 { "even" } else { "odd" };
+            tail.push([delivery(position, topic)].into_iter());
+        }
+        tail
+    }
+
+    fn page(tail: &Tail, from: u64, topic: &str) -> Option<(Vec<u64>, u64)> {
+        let interest = Interest {
+            selectors: Selectors::from(Selector::parse(topic).unwrap()),
+            next: Position(from),
+            framing: Framing::Chunked,
+            private: false,
+        };
+        match tail.page(Position(from), &interest)? {
+            Page::Events { events, next } => {
+                Some((events.iter().map(|event| event.position.0).collect(), next.0))
+            }
+            Page::Trimmed { .. } | Page::Failed => panic!("the tail has pages or nothing"),
+        }
+    }
+
+    #[test]
+    fn gives_what_is_selected_and_where_to_read_on() {
+        let tail = tail(1..10, usize::MAX);
+        assert_eq!(page(&tail, 1, "even"), Some((vec![2, 4, 6, 8], 10)));
+        assert_eq!(page(&tail, 5, "odd"), Some((vec![5, 9], 10)), "7 is private");
+        assert_eq!(page(&tail, 10, "odd"), Some((vec![], 10)));
+        assert_eq!(page(&tail, 12, "odd"), Some((vec![], 12)), "ahead of the pump");
+    }
+
+    #[test]
+    fn drops_the_oldest_beyond_its_bound_and_says_so() {
+        let frame = delivery(5, "odd").frame.chunk().len();
+        let tail = tail(5..10, 3 * frame);
+        assert_eq!(page(&tail, 6, "*"), None);
+        assert_eq!(page(&tail, 8, "*"), Some((vec![8, 9], 10)));
+        let mut run = Vec::new();
+        assert!(matches!(tail.take(Position(6), 64, &mut run), Run::Gap(Position(7))));
+        assert!(matches!(tail.take(Position(7), 2, &mut run), Run::Events));
+        assert_eq!(run.len(), 2);
+    }
+
+    #[test]
+    fn a_gap_in_the_log_is_no_run() {
+        let tail = tail(1..4, usize::MAX);
+        tail.push([delivery(9, "odd")].into_iter());
+        assert_eq!(page(&tail, 3, "*"), None);
+        assert!(matches!(tail.take(Position(4), 64, &mut Vec::new()), Run::Gap(Position(9))));
+        assert_eq!(page(&tail, 9, "*"), Some((vec![9], 10)));
+    }
+}

@@ -1,0 +1,130 @@
+//! What the hub counts, for the people who run it.
+//! Knows nothing of who counts; handles are kept in structs, so that counting is one atomic add.
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::{Registry, Unit};
+
+/// All metrics of one hub. Topics never become labels: they are strangers' text without bound.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    /// Open connections of any kind.
+    pub connections: Gauge,
+    /// Event streams that are open.
+    pub subscribers: Gauge,
+    /// Events taken from publishers and kept.
+    pub published: Counter,
+    /// Publishes that were refused, by what the client was told.
+    pub refused: Family<Refusal, Counter>,
+    /// Events handed to subscribers' sockets.
+    pub delivered: Counter,
+    /// Bytes handed to subscribers' sockets, chunk framing included.
+    pub delivered_bytes: Counter,
+    /// Writes to subscribers' sockets: events joined in one write count once.
+    pub writes: Counter,
+    /// Times a subscriber's socket took no more and it became a lagging cursor.
+    pub lagged: Counter,
+    /// Times a subscriber was told that events are gone.
+    pub resets: Counter,
+    /// Pages that were read from the log because a subscriber was behind the frames in memory.
+    pub log_reads: Counter,
+    /// Heartbeats written.
+    pub heartbeats: Counter,
+    /// Times a limit was hit, by its name.
+    pub limits_hit: Family<Limit, Counter>,
+    /// Events that the log holds.
+    pub log_events: Gauge,
+    /// Bytes that the log holds.
+    pub log_bytes: Gauge,
+}
+
+/// Why a publish was refused.
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+pub struct Refusal {
+    /// The status code of the answer.
+    pub status: u16,
+}
+
+/// Which limit was hit.
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+pub struct Limit {
+    /// Its name, as `tidings_core::limits` and the errors have it, in lower case.
+    pub limit: &'static str,
+}
+
+impl Metrics {
+    /// The metrics as a scraper reads them: OpenMetrics text.
+    #[must_use]
+    pub fn encode(&self) -> String {
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &self.registry)
+            .expect("writing into a String can't fail");
+        text
+    }
+
+    /// Counts a hit of the limit of this name.
+    pub fn limit_hit(&self, limit: &'static str) {
+        self.limits_hit.get_or_create(&Limit { limit }).inc();
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut metrics = Self {
+            registry: Registry::with_prefix("tidings"),
+            connections: Gauge::default(),
+            subscribers: Gauge::default(),
+            published: Counter::default(),
+            refused: Family::default(),
+            delivered: Counter::default(),
+            delivered_bytes: Counter::default(),
+            writes: Counter::default(),
+            lagged: Counter::default(),
+            resets: Counter::default(),
+            log_reads: Counter::default(),
+            heartbeats: Counter::default(),
+            limits_hit: Family::default(),
+            log_events: Gauge::default(),
+            log_bytes: Gauge::default(),
+        };
+        metrics.register();
+        metrics
+    }
+}
+
+impl Metrics {
+    fn register(&mut self) {
+        let registry = &mut self.registry;
+        registry.register("connections", "Open connections", self.connections.clone());
+        registry.register("subscribers", "Open event streams", self.subscribers.clone());
+        registry.register("events_published", "Events kept", self.published.clone());
+        registry.register("publishes_refused", "Publishes refused", self.refused.clone());
+        registry.register(
+            "events_delivered",
+            "Events handed to subscribers' sockets",
+            self.delivered.clone(),
+        );
+        registry.register_with_unit(
+            "delivered",
+            "Bytes handed to subscribers' sockets",
+            Unit::Bytes,
+            self.delivered_bytes.clone(),
+        );
+        registry.register("writes", "Writes to subscribers' sockets", self.writes.clone());
+        registry.register("lagged", "Times a socket took no more", self.lagged.clone());
+        registry.register("resets", "Times a subscriber was told of a gap", self.resets.clone());
+        registry.register("log_reads", "Pages read for those behind", self.log_reads.clone());
+        registry.register("heartbeats", "Heartbeats written", self.heartbeats.clone());
+        registry.register("limits_hit", "Times a limit was hit", self.limits_hit.clone());
+        registry.register("log_events", "Events the log holds", self.log_events.clone());
+        registry.register_with_unit(
+            "log",
+            "Bytes the log holds",
+            Unit::Bytes,
+            self.log_bytes.clone(),
+        );
+    }
+}
