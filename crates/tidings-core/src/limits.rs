@@ -73,6 +73,9 @@ pub const HISTORY_EVENTS: usize = 100;
 /// Open connections in all (default; a setting). The limit of open files usually bites first.
 pub const CONNECTIONS_MAX: usize = 100_000;
 
+/// Streams at once on one HTTP/2 connection.
+pub const HTTP2_STREAMS_MAX: u32 = 256;
+
 /// What a stalled subscriber may leave unsent in the kernel, in bytes (`TCP_NOTSENT_LOWAT`).
 /// Without it one stalled reader pins up to 4.2 MB of kernel memory; with it 17 to 39 KB.
 pub const SOCKET_UNSENT_BYTES_MAX: u32 = 16 * 1024;

@@ -7,7 +7,9 @@
 pub mod api;
 pub mod config;
 pub mod engine;
+mod http;
 pub mod metrics;
 
 pub use config::Config;
 pub use engine::Hub;
+pub use http::serve;

@@ -19,7 +19,7 @@ use tidings_core::sse::Frame;
 use tidings_core::topic::Selectors;
 use tidings_log::{Append, AppendError, Bounds, Log, Read, ReadError, Record};
 use tokio::runtime::Handle;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::AbortHandle;
 
 use super::body::{EventBody, Queue};
@@ -47,6 +47,8 @@ struct Inner {
     shards: Vec<Inbox>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     tasks: Vec<AbortHandle>,
+    /// One for each connection that may still come.
+    admissions: Arc<Semaphore>,
     /// True once the hub shuts down.
     shutdown: watch::Sender<bool>,
 }
@@ -145,7 +147,8 @@ impl Hub {
         let tasks = vec![pump.abort_handle(), trim.abort_handle()];
         let shutdown = watch::Sender::new(false);
         let threads = Mutex::new(threads);
-        let inner = Inner { config, log, metrics, shards, threads, tasks, shutdown };
+        let admissions = Arc::new(Semaphore::new(config.connections_max));
+        let inner = Inner { config, log, metrics, shards, threads, tasks, admissions, shutdown };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -267,6 +270,14 @@ impl Hub {
         let body = EventBody::new(first, Arc::clone(&queue));
         attach(shard, subscribed, Attached::Body(queue), None);
         Body::new(body)
+    }
+
+    /// Lets a connection in, if there is room. It counts until the guard is dropped.
+    pub(crate) fn admit(&self) -> Option<ConnectionGuard> {
+        let permit = Arc::clone(&self.inner.admissions).try_acquire_owned().ok()?;
+        self.inner.metrics.connections.inc();
+        let gauge = self.inner.metrics.connections.clone();
+        Some(ConnectionGuard::new(permit, gauge))
     }
 
     /// Hands a subscriber's socket to a shard, after hyper has written the response's head and

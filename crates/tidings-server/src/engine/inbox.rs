@@ -8,7 +8,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use mio::{Registry, Token, Waker};
+use prometheus_client::metrics::gauge::Gauge;
 use tidings_core::shard::{Interest, Page, SubscriberId};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::body::Queue;
 
@@ -47,8 +49,24 @@ pub(crate) enum Attached {
     Body(Arc<Queue>),
 }
 
-/// Something that is dropped when the connection ends.
-pub type ConnectionGuard = Box<dyn std::any::Any + Send>;
+/// One connection among those that are allowed; it counts until this is dropped.
+#[derive(Debug)]
+pub(crate) struct ConnectionGuard {
+    _permit: OwnedSemaphorePermit,
+    open: Gauge,
+}
+
+impl ConnectionGuard {
+    pub(crate) fn new(permit: OwnedSemaphorePermit, open: Gauge) -> Self {
+        Self { _permit: permit, open }
+    }
+}
+
+impl Drop for ConnectionGuard {
+    fn drop(&mut self) {
+        self.open.dec();
+    }
+}
 
 /// The way to one shard's thread. Cheap to clone.
 #[derive(Clone)]

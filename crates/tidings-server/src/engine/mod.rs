@@ -17,6 +17,6 @@ mod tail;
 mod takeover;
 
 pub use hub::{History, Hub, Publish, PublishError, Published, Subscribed, Subscription};
-pub use inbox::ConnectionGuard;
+pub(crate) use inbox::ConnectionGuard;
 pub use place::{Start, Verdict};
 pub use takeover::Takeover;
