@@ -1,2 +1,42 @@
-//! Placeholder.
-fn main() {}
+//! What developers and CI run: `cargo xtask test`, `cargo xtask tidy`, `cargo xtask ci`.
+//! Knows the names of the commands; the work of each is in its own module.
+
+mod context;
+mod licences;
+mod process;
+mod test;
+mod tidy;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Checks of the Tidings repository: the same on your desk and in CI.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Install what the tests need, then run every check.
+    Test(test::Options),
+    /// Check the structure: directions, sizes, forbidden words, links.
+    Tidy,
+    /// What CI runs: `test` with all its steps.
+    Ci,
+}
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Test(options) => test::run(&options),
+        Command::Tidy => tidy::run(),
+        Command::Ci => test::run(&test::Options::default()),
+    };
+    outcome.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
+}

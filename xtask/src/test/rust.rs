@@ -1,0 +1,62 @@
+//! The steps that cargo does: formatting, lints, docs, tests, the release build.
+
+use anyhow::Result;
+use cargo_metadata::TargetKind;
+
+use crate::context::{Context, cargo};
+
+/// `fmt`: rustfmt has nothing to change.
+pub(crate) fn fmt(context: &Context) -> Result<()> {
+    context.runner.run(&mut cargo(&["fmt", "--all", "--check"]))
+}
+
+/// `clippy`: every target, and a warning is an error.
+pub(crate) fn clippy(context: &Context) -> Result<()> {
+    context.runner.run(&mut cargo(&[
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--locked",
+        "--",
+        "-D",
+        "warnings",
+    ]))
+}
+
+/// `docs`: the API docs build without a warning, and their examples run.
+pub(crate) fn docs(context: &Context) -> Result<()> {
+    let mut doc = cargo(&["doc", "--workspace", "--no-deps", "--locked"]);
+    context.runner.run(doc.env("RUSTDOCFLAGS", "-D warnings"))?;
+    context.runner.run(&mut cargo(&["test", "--workspace", "--doc", "--locked"]))
+}
+
+/// `unit`: the tests beside the code.
+pub(crate) fn unit(context: &Context) -> Result<()> {
+    context.runner.run(&mut cargo(&["test", "--workspace", "--lib", "--bins", "--locked"]))
+}
+
+/// `integration`: the tests in `tests/`, and the examples build.
+pub(crate) fn integration(context: &Context) -> Result<()> {
+    // Cargo refuses a pattern that matches no target.
+    if has_target(context, &TargetKind::Test) {
+        context.runner.run(&mut cargo(&["test", "--workspace", "--test", "*", "--locked"]))?;
+    } else {
+        println!("no crate has integration tests in a `tests` directory");
+    }
+    if has_target(context, &TargetKind::Example) {
+        context.runner.run(&mut cargo(&["build", "--workspace", "--examples", "--locked"]))?;
+    } else {
+        println!("no crate has examples");
+    }
+    Ok(())
+}
+
+/// `release`: the program as it is shipped.
+pub(crate) fn release(context: &Context) -> Result<()> {
+    context.runner.run(&mut cargo(&["build", "--release", "--locked", "-p", "tidings"]))
+}
+
+fn has_target(context: &Context, kind: &TargetKind) -> bool {
+    let targets = context.workspace.packages.iter().flat_map(|package| &package.targets);
+    targets.flat_map(|target| &target.kind).any(|found| found == kind)
+}
