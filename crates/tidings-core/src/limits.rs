@@ -109,8 +109,9 @@ pub const PASS_TURNS_MAX: usize = 64;
 /// write; larger ones are written one by one, where a copy would cost more than a system call.
 pub const JOIN_BYTES_MAX: usize = 64 * 1024;
 
-/// One page of a replay in bytes; at least one event, whatever its size.
-pub const PAGE_BYTES_MAX: usize = 128 * 1024;
+/// One page of a replay in bytes; at least one event, whatever its size. A slow connection takes
+/// little of it and the rest is read again later, so larger pages would be read in vain.
+pub const PAGE_BYTES_MAX: usize = 64 * 1024;
 
 /// Events of one page of a replay.
 pub const PAGE_EVENTS_MAX: usize = 1_024;

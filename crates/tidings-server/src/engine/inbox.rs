@@ -18,8 +18,9 @@ use super::body::Queue;
 pub(crate) enum Input {
     /// A subscriber comes, with its connection.
     Attach(Box<Attach>),
-    /// A page that a subscriber asked for.
-    Page(SubscriberId, Page),
+    /// A page that a subscriber asked for. It counts among the pages under way until it has been
+    /// taken.
+    Page(SubscriberId, Page, OwnedSemaphorePermit),
     /// A body takes bytes again.
     Writable(SubscriberId),
     /// A body was dropped: its client has gone.

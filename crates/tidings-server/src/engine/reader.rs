@@ -25,17 +25,18 @@ pub(crate) fn deliver(incarnation: Incarnation, record: &Record) -> Arc<Delivery
     })
 }
 
-/// What all readers of a hub share: at most [`LOG_READS_MAX`] pages are read at once.
+/// What all readers of a hub share: at most [`LOG_READS_MAX`] pages are under way at once, so
+/// that a storm of replays can't fill the memory.
 pub(crate) struct Source {
     pub(crate) log: Arc<dyn Log>,
     pub(crate) metrics: Arc<Metrics>,
-    permits: Semaphore,
+    permits: Arc<Semaphore>,
     runtime: Handle,
 }
 
 impl Source {
     pub(crate) fn new(log: Arc<dyn Log>, metrics: Arc<Metrics>, runtime: Handle) -> Arc<Self> {
-        Arc::new(Self { log, metrics, permits: Semaphore::new(LOG_READS_MAX), runtime })
+        Arc::new(Self { log, metrics, permits: Arc::new(Semaphore::new(LOG_READS_MAX)), runtime })
     }
 }
 
@@ -55,11 +56,11 @@ impl Reader {
     pub(crate) fn read(&self, id: SubscriberId, from: Position, interest: Interest) {
         let Self { source, inbox } = self.clone();
         self.source.runtime.spawn(async move {
-            let permit = source.permits.acquire().await.expect("it is never closed");
+            let permits = Arc::clone(&source.permits);
+            let permit = permits.acquire_owned().await.expect("it is never closed");
             source.metrics.log_reads.inc();
             let page = page(&*source.log, from, &interest).await;
-            drop(permit);
-            inbox.send(Input::Page(id, page));
+            inbox.send(Input::Page(id, page, permit));
         });
     }
 }

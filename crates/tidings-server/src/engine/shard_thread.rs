@@ -117,7 +117,7 @@ impl Driver {
             let Some(input) = self.outlet.next() else { return Some(false) };
             match input {
                 Input::Attach(attach) => self.attach(*attach, now),
-                Input::Page(id, page) => {
+                Input::Page(id, page, _permit) => {
                     self.shard.handle_page(id, page, now, &mut self.connections);
                 }
                 Input::Writable(id) => {
