@@ -4,6 +4,7 @@
 //! [`api::router`] is the hub's own API; [`Hub::publish`] and [`api::Subscriber`] are for
 //! applications that bring routes of their own.
 
+pub mod admin;
 pub mod api;
 pub mod config;
 pub mod engine;

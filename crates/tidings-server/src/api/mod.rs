@@ -1,1 +1,122 @@
-//! Placeholder.
+//! The hub over HTTP: a file per endpoint, and `error` for what goes wrong.
+//! Knows nothing of connections, and of the engine only [`Hub`].
+//!
+//! A publish walks: [`router`] → `cors` (who may) → `publish` (one) or `events` (many: an array,
+//! or `ndjson` → `lines` → `item`) → [`Hub::publish_many`]. A subscription walks: `subscribe` →
+//! `select` (what) → `accept` (in which form) → [`Subscriber`] → `start` (from where) →
+//! [`Hub::subscribe`].
+
+mod accept;
+mod body;
+mod cors;
+mod error;
+mod events;
+mod history;
+mod item;
+mod lines;
+mod ndjson;
+mod page;
+mod path;
+mod publish;
+mod query;
+mod select;
+mod start;
+mod subscribe;
+mod subscriber;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::{HeaderValue, Method, Uri, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+
+use crate::admin;
+use crate::engine::Hub;
+use crate::metrics::Refusal;
+
+pub use error::Problem;
+pub use subscriber::{EventStream, Subscriber};
+
+use error::LimitHit;
+use path::PathError;
+
+/// The hub's whole API but for `/`, which is free for an application's own page.
+///
+/// | call | what it does |
+/// |---|---|
+/// | `POST /topics/{topic}` | publishes the body |
+/// | `POST /events` | publishes many events, as JSON or NDJSON |
+/// | `GET /topics/{topic}`, `GET /events?topic=…` | an event stream; by `Accept`, a page of history as JSON, or (of one topic) a page for people |
+/// | `GET /healthz`, `/readyz`, `/metrics` | for the people who run it |
+///
+/// Errors are `application/problem+json` ([`Problem`]), those for unknown addresses included:
+/// so merge it into another router before that one gets a fallback, or nest it.
+pub fn router(hub: Hub) -> Router {
+    let topic = get(subscribe::topic).post(publish::publish).fallback(method_not_allowed);
+    let events = get(subscribe::topics).post(events::publish).fallback(method_not_allowed);
+    Router::new()
+        .route("/topics/{*topic}", topic)
+        .route("/topics/", axum::routing::any(no_topic))
+        .route("/topics", axum::routing::any(no_topic))
+        .route("/events", events)
+        .layer(middleware::from_fn(cors::layer))
+        .merge(page::files())
+        .merge(admin::routes())
+        .method_not_allowed_fallback(only_get)
+        .fallback(not_found)
+        .layer(middleware::from_fn_with_state(hub.clone(), observe))
+        .with_state(hub)
+}
+
+/// [`router`] with a page of plain text at `/` that says what this is and how to use it.
+pub fn router_with_index(hub: Hub) -> Router {
+    router(hub).route("/", get(admin::index))
+}
+
+/// Counts what is refused, and sets the headers that all answers have.
+async fn observe(State(hub): State<Hub>, request: Request, next: Next) -> Response {
+    let publishes = request.method() == Method::POST;
+    let mut response = next.run(request).await;
+    let status = response.status();
+    if publishes && (status.is_client_error() || status.is_server_error()) {
+        hub.metrics().refused.get_or_create(&Refusal { status: status.as_u16() }).inc();
+    }
+    if let Some(limit) = response.extensions().get::<LimitHit>() {
+        hub.metrics().limit_hit(limit.name);
+    }
+    let headers = response.headers_mut();
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if publishes {
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+    response
+}
+
+async fn no_topic() -> Problem {
+    PathError::Empty.into()
+}
+
+async fn method_not_allowed(method: Method) -> Response {
+    let detail = format!("{method} does nothing here: publish with POST, subscribe with GET");
+    let mut response = Problem::method_not_allowed(&detail).into_response();
+    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(cors::METHODS));
+    response
+}
+
+/// For the addresses that can only be read; axum adds `Allow`.
+async fn only_get(method: Method) -> Problem {
+    Problem::method_not_allowed(&format!("{method} does nothing here: use GET"))
+}
+
+async fn not_found(uri: Uri) -> Problem {
+    const KNOWN: [&str; 5] = ["events", "healthz", "metrics", "readyz", "topics"];
+    let name = uri.path().split('/').nth(1).unwrap_or_default();
+    let meant = query::nearest(name, &KNOWN)
+        .map(|known| format!("did you mean /{known}? "))
+        .unwrap_or_default();
+    Problem::not_found(&format!(
+        "there is nothing at this address: {meant}Publish with POST /topics/{{topic}} or POST \
+         /events, subscribe with GET /topics/{{topic}} or GET /events?topic=a&topic=b"
+    ))
+}

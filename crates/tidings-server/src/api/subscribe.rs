@@ -1,0 +1,66 @@
+//! `GET /topics/{topic}` and `GET /events`: an event stream, a page of history, or a page for
+//! people, as the client likes. Knows nothing of what the three look like.
+
+use axum::extract::{Request, State};
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use tidings_core::topic::Selectors;
+
+use crate::engine::Hub;
+
+use super::accept::{self, Representation};
+use super::error::Problem;
+use super::history;
+use super::page;
+use super::select;
+use super::subscriber::Subscriber;
+
+/// Answers `GET /topics/{topic}`, where the topic can be a pattern too.
+pub(crate) async fn topic(State(hub): State<Hub>, request: Request) -> Response {
+    use Representation::{EventStream, History, Page};
+    let (parts, _body) = request.into_parts();
+    let selectors = select::from_path(&parts.uri).map_err(Problem::from);
+    answer(&hub, &parts, selectors, &[EventStream, History, Page]).await
+}
+
+/// Answers `GET /events?topic=…`. Its address has no topic of its own, so it has no page.
+pub(crate) async fn topics(State(hub): State<Hub>, request: Request) -> Response {
+    use Representation::{EventStream, History};
+    let (parts, _body) = request.into_parts();
+    let selectors = select::from_query(&parts.uri, hub.config()).map_err(Problem::from);
+    answer(&hub, &parts, selectors, &[EventStream, History]).await
+}
+
+async fn answer(
+    hub: &Hub,
+    parts: &Parts,
+    selectors: Result<Selectors, Problem>,
+    offers: &[Representation],
+) -> Response {
+    let answer = match selectors {
+        Ok(selectors) => choose(hub, parts, selectors, offers).await,
+        Err(problem) => Err(problem),
+    };
+    let mut response = answer.into_response();
+    response.headers_mut().append(header::VARY, HeaderValue::from_static("Accept"));
+    response
+}
+
+async fn choose(
+    hub: &Hub,
+    parts: &Parts,
+    selectors: Selectors,
+    offers: &[Representation],
+) -> Result<Response, Problem> {
+    let representation = accept::choose(&parts.headers, offers)?;
+    let subscriber = Subscriber::from_parts(parts)?;
+    match representation {
+        Representation::EventStream => Ok(subscriber.stream(hub, selectors).await?.into_response()),
+        Representation::History => {
+            let start = subscriber.start().cloned();
+            history::page(hub, &selectors, start, parts.uri.query()).await
+        }
+        Representation::Page => Ok(page::topic()),
+    }
+}

@@ -1,0 +1,186 @@
+//! Event streams for any route: what a subscriber's request says, and the response that it gets.
+//! Knows nothing of the hub's own addresses.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use axum::body::Body;
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Version, header};
+use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt as _;
+use futures_util::stream;
+use tidings_core::cursor::Timestamp;
+use tidings_core::topic::Selectors;
+
+use crate::engine::{Hub, Start, Subscription, Verdict};
+
+use super::error::Problem;
+use super::select;
+use super::start;
+
+/// Says what became of the wish to begin somewhere: `live`, `resumed` or `reset`.
+const TIDINGS_RESUME: HeaderName = HeaderName::from_static("tidings-resume");
+
+/// Who asks for an event stream: where it is to begin, and the connection that it comes on.
+///
+/// As an argument of an axum handler it makes any route an event stream that resumes:
+///
+/// ```
+/// use axum::extract::State;
+/// use tidings_server::Hub;
+/// use tidings_server::api::{EventStream, Problem, Subscriber};
+///
+/// async fn events(
+///     State(hub): State<Hub>,
+///     subscriber: Subscriber,
+/// ) -> Result<EventStream, Problem> {
+///     subscriber.to(&hub, ["demo"]).await
+/// }
+/// ```
+///
+/// It reads `Last-Event-ID` from the header or the query, and `since`, `last` and `label` from the
+/// query, as `GET /events` does; what is malformed is answered with a [`Problem`].
+#[derive(Clone, Debug)]
+pub struct Subscriber {
+    start: Option<Start>,
+    label: Option<String>,
+    /// A `HEAD` request wants the head of the response and no stream.
+    head_only: bool,
+    version: Version,
+    extensions: Extensions,
+}
+
+impl Subscriber {
+    /// Where the request asks to begin; `None` where it does not say, and the stream begins with
+    /// the next event.
+    #[must_use]
+    pub fn start(&self) -> Option<&Start> {
+        self.start.as_ref()
+    }
+
+    /// The name that the client gives its connection.
+    #[must_use]
+    pub fn label(&self) -> Option<&str> {
+        self.label.as_deref()
+    }
+
+    /// Begins there if the request does not say where.
+    #[must_use]
+    pub fn or_start(mut self, start: Start) -> Self {
+        self.start.get_or_insert(start);
+        self
+    }
+
+    /// Subscribes to topics and patterns (`demo`, `orders/{id}`, `orders/*`, `*`).
+    ///
+    /// Dropping the future, or the stream, subscribes to nothing.
+    ///
+    /// # Errors
+    /// Where a text is no selector, the log can't be read, or the hub shuts down.
+    pub async fn to<T: AsRef<str>>(
+        self,
+        hub: &Hub,
+        selectors: impl IntoIterator<Item = T>,
+    ) -> Result<EventStream, Problem> {
+        let selectors = select::from_texts(selectors, hub.config().selectors_max)?;
+        self.stream(hub, selectors).await
+    }
+
+    /// Subscribes to what these selectors select.
+    ///
+    /// Dropping the future, or the stream, subscribes to nothing.
+    ///
+    /// # Errors
+    /// Where the log can't be read, or the hub shuts down.
+    pub async fn stream(self, hub: &Hub, selectors: Selectors) -> Result<EventStream, Problem> {
+        refuse_while_draining(hub)?;
+        let http1 = self.version < Version::HTTP_2;
+        if self.head_only {
+            // Never polled; only that its length is not known matters.
+            let body = Body::from_stream(stream::pending::<Result<&[u8], std::io::Error>>());
+            return Ok(EventStream { verdict: None, http1, body });
+        }
+        let start = self.start.unwrap_or(Start::Live);
+        let subscription = Subscription { selectors, start, label: self.label };
+        let subscribed = hub.subscribe(subscription).await?;
+        let verdict = Some(subscribed.verdict);
+        let body = hub.stream(subscribed, self.version, &self.extensions);
+        Ok(EventStream { verdict, http1, body })
+    }
+
+    pub(crate) fn from_parts(parts: &Parts) -> Result<Self, Problem> {
+        let wish = start::parse(&parts.headers, parts.uri.query(), now())?;
+        Ok(Self {
+            start: wish.start,
+            label: wish.label,
+            head_only: parts.method == Method::HEAD,
+            version: parts.version,
+            extensions: parts.extensions.clone(),
+        })
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Subscriber {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
+        Self::from_parts(parts)
+    }
+}
+
+/// The response to a subscriber: `text/event-stream`, fed by the hub until the client leaves.
+#[derive(Debug)]
+pub struct EventStream {
+    /// `None` in the answer to `HEAD`, which looks nothing up.
+    verdict: Option<Verdict>,
+    http1: bool,
+    body: Body,
+}
+
+impl EventStream {
+    /// What became of the wish to begin somewhere; `None` for a `HEAD` request.
+    #[must_use]
+    pub fn verdict(&self) -> Option<Verdict> {
+        self.verdict
+    }
+}
+
+impl IntoResponse for EventStream {
+    fn into_response(self) -> Response {
+        let mut response = Response::new(self.body);
+        let headers = response.headers_mut();
+        let mut set = |name, value| headers.insert(name, HeaderValue::from_static(value));
+        set(header::CONTENT_TYPE, "text/event-stream");
+        set(header::CACHE_CONTROL, "no-store, no-transform");
+        set(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
+        set(HeaderName::from_static("x-accel-buffering"), "no");
+        // HTTP/2 forbids it.
+        if self.http1 {
+            set(header::CONNECTION, "keep-alive");
+        }
+        if let Some(verdict) = self.verdict {
+            tell_verdict(headers, verdict);
+        }
+        response
+    }
+}
+
+/// Puts the verdict into the head of a response.
+pub(crate) fn tell_verdict(headers: &mut HeaderMap, verdict: Verdict) {
+    headers.insert(TIDINGS_RESUME, HeaderValue::from_static(verdict.as_str()));
+}
+
+/// Nothing new is begun while the hub shuts down.
+pub(crate) fn refuse_while_draining(hub: &Hub) -> Result<(), Problem> {
+    match hub.shutting_down().now_or_never() {
+        None => Ok(()),
+        Some(()) => Err(Problem::draining()),
+    }
+}
+
+fn now() -> Timestamp {
+    // A clock before 1970 is a clock that is not set; nothing is older than its 0 then.
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp(u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX))
+}
