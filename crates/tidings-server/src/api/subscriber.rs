@@ -8,7 +8,6 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Version, header};
 use axum::response::{IntoResponse, Response};
-use futures_util::FutureExt as _;
 use futures_util::stream;
 use tidings_core::cursor::Timestamp;
 use tidings_core::topic::Selectors;
@@ -173,10 +172,7 @@ pub(crate) fn tell_verdict(headers: &mut HeaderMap, verdict: Verdict) {
 
 /// Nothing new is begun while the hub shuts down.
 pub(crate) fn refuse_while_draining(hub: &Hub) -> Result<(), Problem> {
-    match hub.shutting_down().now_or_never() {
-        None => Ok(()),
-        Some(()) => Err(Problem::draining()),
-    }
+    if hub.is_shutting_down() { Err(Problem::draining()) } else { Ok(()) }
 }
 
 fn now() -> Timestamp {

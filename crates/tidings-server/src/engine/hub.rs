@@ -358,7 +358,7 @@ impl Hub {
     /// # Errors
     /// While it shuts down, and while the log can't keep events.
     pub fn ready(&self) -> Result<(), String> {
-        if *self.inner.shutdown.borrow() {
+        if self.is_shutting_down() {
             return Err("the hub is shutting down".to_owned());
         }
         self.inner.log.health()
@@ -371,6 +371,12 @@ impl Hub {
         for shard in &self.inner.shards {
             shard.send(Input::End);
         }
+    }
+
+    /// Whether [`Hub::begin_shutdown`] was called.
+    #[must_use]
+    pub fn is_shutting_down(&self) -> bool {
+        *self.inner.shutdown.borrow()
     }
 
     /// Waits until [`Hub::begin_shutdown`] is called. Cancel safe.
