@@ -1,2 +1,25 @@
-//! Placeholder.
-fn main() {}
+//! The program `tidings`: reads the command line, runs one command, says how it ended.
+//! Knows nothing of what the commands do.
+//!
+//! Read it in this order: [`cli`] is what the user may type, [`settings`] what an operator can
+//! set and where from, [`cmd`] one file or folder for each command, [`exit`] how it ends.
+
+mod cli;
+mod client;
+mod cmd;
+mod exit;
+mod logging;
+mod output;
+mod settings;
+mod signals;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    match cmd::run(cli::Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => exit::report(&error),
+    }
+}

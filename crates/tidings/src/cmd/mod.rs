@@ -1,0 +1,86 @@
+//! The commands, one file or folder each; and what they have in common: settings, log, runtime.
+//! Knows nothing of what they do.
+
+mod completions;
+mod config;
+pub(crate) mod demo;
+mod demo_command;
+mod publish;
+mod serve;
+mod subscribe;
+
+use std::future::Future;
+
+use anyhow::Context;
+use tokio::runtime::{Builder, Runtime};
+
+use crate::cli::{Cli, Command, GlobalArgs};
+use crate::exit::Interrupted;
+use crate::settings::{self, Given, Loaded, Settings};
+use crate::signals::Signals;
+use crate::{client, logging};
+
+/// Runs what was typed.
+///
+/// # Errors
+/// Whatever ends the command other than its work being done.
+pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
+    let Cli { command, everywhere } = cli;
+    match command {
+        Command::Serve(args) => {
+            let loaded = load(&everywhere, args.flags.given)?;
+            logging::start(&loaded.settings)?;
+            server_runtime()?.block_on(serve::run(&loaded))
+        }
+        Command::Demo(args) => {
+            let given = [everywhere.given(), args.flags.given].concat();
+            let settings = settings::load_demo(&given)?.settings;
+            logging::start(&settings)?;
+            server_runtime()?.block_on(demo_command::run(&settings))
+        }
+        Command::Publish(args) => {
+            let settings = client_settings(&everywhere, &args.client.given)?;
+            let client = client::Client::new(&settings.url)?;
+            run_client(publish::run(&client, args))
+        }
+        Command::Subscribe(args) => {
+            let settings = client_settings(&everywhere, &args.client.given)?;
+            let client = client::Client::new(&settings.url)?;
+            run_client(subscribe::run(&client, args))
+        }
+        Command::Config(args) => config::run(&everywhere, args),
+        Command::Completions(args) => completions::run(args),
+    }
+}
+
+fn load(everywhere: &GlobalArgs, flags: Vec<Given>) -> anyhow::Result<Loaded> {
+    let given = [everywhere.given(), flags].concat();
+    Ok(settings::load(&given, everywhere.config.as_deref())?)
+}
+
+fn client_settings(everywhere: &GlobalArgs, flags: &[Given]) -> anyhow::Result<Settings> {
+    let settings = load(everywhere, flags.to_vec())?.settings;
+    logging::start(&settings)?;
+    Ok(settings)
+}
+
+fn server_runtime() -> anyhow::Result<Runtime> {
+    Builder::new_multi_thread().enable_all().build().context("can't start the runtime")
+}
+
+/// Runs a client command until it is done or a signal comes. What it was doing is dropped then,
+/// and a child of it ends with it.
+fn run_client(command: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    let runtime =
+        Builder::new_current_thread().enable_all().build().context("can't start the runtime")?;
+    let ended = runtime.block_on(async {
+        let mut signals = Signals::new()?;
+        tokio::select! {
+            ended = command => ended,
+            received = signals.next() => Err(Interrupted { signal: received.number }.into()),
+        }
+    });
+    // A read of stdin can't be taken back, and must not keep the program.
+    runtime.shutdown_background();
+    ended
+}

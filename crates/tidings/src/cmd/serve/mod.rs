@@ -1,0 +1,92 @@
+//! `tidings serve`: a log, a hub over it, its API on the network, and an orderly end.
+//! Knows nothing of requests.
+
+mod bind;
+mod hello;
+mod open_files;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use axum::Router;
+use tidings_log::{Log, Memory, MemoryOptions};
+use tidings_server::{Hub, api};
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio::time;
+
+use crate::exit::Interrupted;
+use crate::settings::{Keep, Loaded, Settings};
+use crate::signals::Signals;
+
+pub(super) use bind::{bind, check};
+pub(super) use hello::Hello;
+
+/// What the log may take to close, after streams and requests had their time.
+const CLOSE_TIME_MAX: Duration = Duration::from_secs(30);
+
+/// Runs until a signal comes and all is closed.
+///
+/// # Errors
+/// Where something can't be opened, or does not close in time; [`Interrupted`] where a second
+/// signal came before.
+pub(super) async fn run(loaded: &Loaded) -> anyhow::Result<()> {
+    let settings = &loaded.settings;
+    let listeners = bind(settings).await?;
+    open_files::raise(settings.connections_max);
+    let log = open_log(settings).await?;
+    let hub = Hub::start(log, settings.hub()).context("can't start the hub")?;
+    let router = api::router_with_index(hub.clone());
+    // Whoever waits for the address may send a signal as soon as it has it.
+    let signals = Signals::new()?;
+    Hello::new("tidings", &listeners, settings)?.print(settings.log_format)?;
+    until_closed(listeners, router, hub, signals).await
+}
+
+/// Opens the log that the settings name.
+pub(super) async fn open_log(settings: &Settings) -> anyhow::Result<Arc<dyn Log>> {
+    let (bytes_max, age_max) = (settings.keep_bytes(), settings.keep_age);
+    match &settings.log {
+        Keep::Memory => Ok(Arc::new(Memory::new(MemoryOptions { bytes_max, age_max }))),
+        Keep::Disk(_) => bail!("the log on disk is not built in yet: use --log memory"),
+    }
+}
+
+/// Serves until the first signal, then stops accepting, finishes what is being written, and
+/// closes. A second signal ends it at once.
+pub(super) async fn until_closed(
+    listeners: Vec<TcpListener>,
+    router: Router,
+    hub: Hub,
+    mut signals: Signals,
+) -> anyhow::Result<()> {
+    let mut servers = JoinSet::new();
+    for listener in listeners {
+        servers.spawn(tidings_server::serve(listener, router.clone(), hub.clone()));
+    }
+    tokio::select! {
+        received = signals.next() => {
+            tracing::info!("{}: shutting down; a second signal ends at once", received.name);
+        }
+        Some(ended) = servers.join_next() => {
+            ended.context("a listener's task ended")?.context("a listener failed")?;
+            bail!("a listener ended");
+        }
+    }
+    let time_max = hub.config().shutdown_time_max + CLOSE_TIME_MAX;
+    let closing = async {
+        hub.begin_shutdown();
+        // Requests first: each of them may still append to the log.
+        while servers.join_next().await.is_some() {}
+        hub.close().await;
+    };
+    tokio::select! {
+        closed = time::timeout(time_max, closing) => {
+            closed.context("the log did not close in time")?;
+            tracing::info!("closed");
+            Ok(())
+        }
+        received = signals.next() => Err(Interrupted { signal: received.number }.into()),
+    }
+}

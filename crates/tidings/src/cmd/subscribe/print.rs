@@ -1,0 +1,137 @@
+//! How an event is printed: for people, or as one JSON object a line.
+//! Knows nothing of where events come from.
+
+use std::fmt::Write as _;
+
+use jiff::Zoned;
+use owo_colors::{OwoColorize, Style as Paint};
+use serde::{Deserialize, Serialize};
+use tidings_core::sse::Message;
+
+use crate::output;
+
+/// How events are printed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Style {
+    Json,
+    Pretty { colours: bool },
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    id: &'a str,
+    event: &'a str,
+    data: &'a str,
+}
+
+impl Style {
+    /// Prints an event, flushed.
+    ///
+    /// # Errors
+    /// Where stdout can't be written.
+    pub(super) fn print(self, message: &Message) -> anyhow::Result<()> {
+        let Message { event_type, id, data } = message;
+        match self {
+            Self::Json => {
+                let line = Line { id, event: event_type, data };
+                output::line(&serde_json::to_string(&line)?)
+            }
+            Self::Pretty { colours } => {
+                let time = Zoned::now().strftime("%H:%M:%S").to_string();
+                output::line(&pretty(&time, message, colours))
+            }
+        }
+    }
+}
+
+/// Time, type and id in one line, with the data behind it where that is one line too, and below
+/// it where it is not.
+fn pretty(time: &str, message: &Message, colours: bool) -> String {
+    let paint = |text: &str, paint: Paint| {
+        let text = tame(text);
+        if colours { text.style(paint).to_string() } else { text }
+    };
+    let mut text = paint(time, Paint::new().dimmed());
+    text.push(' ');
+    text.push_str(&paint(&message.event_type, Paint::new().cyan().bold()));
+    if !message.id.is_empty() {
+        text.push(' ');
+        text.push_str(&paint(&message.id, Paint::new().dimmed()));
+    }
+    if message.data.contains('\n') {
+        for line in message.data.split('\n') {
+            text.push_str("\n    ");
+            text.push_str(&tame(line));
+        }
+    } else if !message.data.is_empty() {
+        text.push_str("  ");
+        text.push_str(&tame(&message.data));
+    }
+    text
+}
+
+/// A publisher's text must not steer the terminal: control characters are shown, not sent.
+fn tame(text: &str) -> String {
+    let mut tamed = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() && c != '\t' {
+            // Writing into a String can't fail.
+            let _ = write!(tamed, "\\x{:02x}", u32::from(c));
+        } else {
+            tamed.push(c);
+        }
+    }
+    tamed
+}
+
+/// What a hub says about a gap, for people.
+pub(super) fn reset(data: &str) -> String {
+    #[derive(Deserialize)]
+    struct Reset {
+        from: String,
+        missed: Option<u64>,
+    }
+    match serde_json::from_str::<Reset>(data) {
+        Ok(Reset { from, missed: Some(missed) }) => {
+            format!("{missed} events after {} are gone: the hub kept them no longer", tame(&from))
+        }
+        Ok(Reset { from, missed: None }) => {
+            format!("events after {} may be gone: the hub does not know that id", tame(&from))
+        }
+        Err(_) => "some events are gone, the hub says".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(event_type: &str, id: &str, data: &str) -> Message {
+        Message { event_type: event_type.into(), id: id.into(), data: data.into() }
+    }
+
+    #[test]
+    fn events_are_printed_on_one_line_if_they_have_one() {
+        let check = |message: Message, expected: &str| {
+            assert_eq!(pretty("12:00:00", &message, false), expected);
+        };
+        check(message("changed", "k-1", "hello"), "12:00:00 changed k-1  hello");
+        check(message("message", "", ""), "12:00:00 message");
+        check(message("message", "1", "a\n\nb"), "12:00:00 message 1\n    a\n    \n    b");
+    }
+
+    #[test]
+    fn nothing_published_steers_the_terminal() {
+        let text = pretty("t", &message("\x1b[2J", "\x07", "\x1b]0;x\x07\u{9b}1m\tok"), true);
+        let own = text.replace("\x1b[", "");
+        assert!(!own.contains(['\x1b', '\x07', '\u{9b}']), "{text:?}");
+        assert!(text.contains("\\x1b]0;x\\x07\\x9b1m\tok"));
+    }
+
+    #[test]
+    fn a_gap_is_put_into_words() {
+        assert!(reset(r#"{"from":"a-1","oldest":"a-9","missed":7}"#).starts_with("7 events after"));
+        assert!(reset(r#"{"from":"a-1","oldest":"b-0"}"#).contains("may be gone"));
+        assert!(reset("?").contains("some events are gone"));
+    }
+}

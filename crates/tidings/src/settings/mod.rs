@@ -1,0 +1,260 @@
+//! What the operator set: defaults, then `tidings.toml`, then the environment, then flags.
+//! Knows nothing of what the settings do.
+//!
+//! Every setting stands once, in [`table`]; its flag, its variable and its key in the file all
+//! come from there. Whatever is wrong is collected, so that one run names all of it.
+
+mod environment;
+mod file;
+mod flags;
+mod table;
+#[cfg(test)]
+mod tests;
+mod values;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::num::NonZero;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tidings_core::limits;
+
+pub(crate) use flags::{Client, Demo, Everywhere, Flags, Group, Serve};
+pub(crate) use table::{Setting, TABLE};
+pub(crate) use values::{Keep, LogFormat, SyncWhen, bytes_text, duration_text};
+
+/// The file that is read where none is named.
+const FILE: &str = "tidings.toml";
+
+/// The settings, each with one value.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) allow_anonymous_publish: bool,
+    pub(crate) batch_bytes_max: usize,
+    pub(crate) connections_max: usize,
+    pub(crate) data_bytes_max: usize,
+    pub(crate) heartbeat: Duration,
+    pub(crate) keep_age: Duration,
+    /// `None`: what suits the log.
+    pub(crate) keep_bytes: Option<u64>,
+    pub(crate) listen: Vec<String>,
+    pub(crate) log: Keep,
+    pub(crate) log_format: LogFormat,
+    pub(crate) log_level: String,
+    pub(crate) retry: Duration,
+    pub(crate) selectors_max: usize,
+    pub(crate) shards: NonZero<usize>,
+    pub(crate) shutdown_time_max: Duration,
+    pub(crate) sync: SyncWhen,
+    pub(crate) tail_bytes_max: usize,
+    pub(crate) url: String,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        let hub = tidings_server::Config::default();
+        Self {
+            allow_anonymous_publish: false,
+            batch_bytes_max: hub.batch_bytes_max,
+            connections_max: hub.connections_max,
+            data_bytes_max: hub.data_bytes_max,
+            heartbeat: hub.heartbeat,
+            keep_age: limits::LOG_AGE_MAX,
+            keep_bytes: None,
+            listen: vec!["127.0.0.1:3000".into()],
+            log: Keep::Disk("./tidings-data".into()),
+            log_format: LogFormat::Human,
+            log_level: "info".into(),
+            retry: hub.retry,
+            selectors_max: hub.selectors_max,
+            shards: hub.shards,
+            shutdown_time_max: hub.shutdown_time_max,
+            sync: SyncWhen::Always,
+            tail_bytes_max: hub.tail_bytes_max,
+            url: "http://127.0.0.1:3000".into(),
+        }
+    }
+}
+
+impl Settings {
+    /// What the log keeps, in bytes.
+    pub(crate) fn keep_bytes(&self) -> u64 {
+        self.keep_bytes.unwrap_or(match self.log {
+            Keep::Disk(_) => limits::LOG_BYTES_MAX,
+            Keep::Memory => limits::MEMORY_LOG_BYTES_MAX,
+        })
+    }
+
+    /// The part that the hub takes.
+    pub(crate) fn hub(&self) -> tidings_server::Config {
+        tidings_server::Config {
+            batch_bytes_max: self.batch_bytes_max,
+            connections_max: self.connections_max,
+            data_bytes_max: self.data_bytes_max,
+            heartbeat: self.heartbeat,
+            retry: self.retry,
+            selectors_max: self.selectors_max,
+            shards: self.shards,
+            shutdown_time_max: self.shutdown_time_max,
+            tail_bytes_max: self.tail_bytes_max,
+            ..tidings_server::Config::default()
+        }
+    }
+}
+
+/// Where a value came from.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Origin {
+    Default,
+    Environment(String),
+    File { name: String, line: usize },
+    Flag(String),
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::Environment(name) => f.write_str(name),
+            Self::File { name, line } => write!(f, "{name}:{line}"),
+            Self::Flag(flag) => f.write_str(flag),
+        }
+    }
+}
+
+/// One setting as one source has it: texts, not yet read.
+#[derive(Clone, Debug)]
+pub(crate) struct Given {
+    pub(crate) setting: &'static Setting,
+    pub(crate) values: Vec<String>,
+    pub(crate) origin: Origin,
+}
+
+/// The settings, and where each came from.
+#[derive(Clone, Debug)]
+pub(crate) struct Loaded {
+    pub(crate) settings: Settings,
+    /// The file that was read.
+    pub(crate) file: Option<PathBuf>,
+    origins: BTreeMap<&'static str, Origin>,
+}
+
+impl Loaded {
+    /// Where the value of this setting came from.
+    pub(crate) fn origin(&self, setting: &Setting) -> Origin {
+        self.origins.get(setting.key).cloned().unwrap_or(Origin::Default)
+    }
+}
+
+/// All that is wrong with the settings, a sentence each.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub(crate) struct Problems(pub(crate) Vec<String>);
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join("\n"))
+    }
+}
+
+impl std::error::Error for Problems {}
+
+/// Reads the file and the environment, and puts the flags on top.
+///
+/// # Errors
+/// Everything that is wrong, at once.
+pub(crate) fn load(flags: &[Given], file: Option<&Path>) -> Result<Loaded, Problems> {
+    let environment = variables();
+    let path = file_path(file, &environment);
+    let mut problems = Problems::default();
+    let text = match &path {
+        None => String::new(),
+        Some(path) => std::fs::read_to_string(path).unwrap_or_else(|error| {
+            problems.0.push(format!("can't read {}: {error}", path.display()));
+            String::new()
+        }),
+    };
+    let name = path.as_deref().unwrap_or(Path::new(FILE)).display().to_string();
+    let mut given = Vec::new();
+    for (read, wrong) in [file::read(&name, &text), environment::read(&environment)] {
+        given.extend(read);
+        problems.0.extend(wrong);
+    }
+    given.extend_from_slice(flags);
+    match merge(Settings::default(), &given) {
+        Ok(loaded) if problems.0.is_empty() => Ok(Loaded { file: path, ..loaded }),
+        Ok(_) => Err(problems),
+        Err(wrong) => {
+            problems.0.extend(wrong.0);
+            Err(problems)
+        }
+    }
+}
+
+/// The settings of a demo: its flags, and how the program writes its log. The file and most
+/// variables describe a real hub, whose log a demo must not fill with its own events.
+///
+/// # Errors
+/// Everything that is wrong, at once.
+pub(crate) fn load_demo(flags: &[Given]) -> Result<Loaded, Problems> {
+    let (mut given, _) = environment::read(&variables());
+    given.retain(|given| Everywhere::has(given.setting));
+    given.extend_from_slice(flags);
+    merge(Demo::defaults(), &given)
+}
+
+fn variables() -> Vec<(String, String)> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| {
+            // Other programs' variables may be anything; ours are ASCII.
+            Some((name.into_string().ok()?, value.to_string_lossy().into_owned()))
+        })
+        .collect()
+}
+
+/// Puts what is given over the defaults; of what is given, the later wins.
+///
+/// # Errors
+/// Every value that can't be read, with where it stands.
+pub(crate) fn merge(defaults: Settings, given: &[Given]) -> Result<Loaded, Problems> {
+    let mut settings = defaults;
+    let mut origins = BTreeMap::new();
+    let mut problems = Problems::default();
+    for Given { setting, values, origin } in given {
+        match (setting.read)(&mut settings, values) {
+            Ok(()) => {
+                origins.insert(setting.key, origin.clone());
+            }
+            Err(problem) => problems.0.push(match origin {
+                Origin::File { .. } => format!("{origin}: {}: {problem}", setting.key),
+                _ => format!("{origin}: {problem}"),
+            }),
+        }
+    }
+    if problems.0.is_empty() { Ok(Loaded { settings, file: None, origins }) } else { Err(problems) }
+}
+
+/// The file to read: the one that was named, even where there is none, or the usual one where
+/// there is one.
+fn file_path(named: Option<&Path>, environment: &[(String, String)]) -> Option<PathBuf> {
+    if let Some(path) = named {
+        return Some(path.into());
+    }
+    if let Some((_, path)) = environment.iter().find(|(name, _)| name == environment::CONFIG) {
+        return Some(path.into());
+    }
+    Path::new(FILE).exists().then(|| FILE.into())
+}
+
+/// The known name nearest to this one, where one is near enough to be meant.
+fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    known
+        .map(|known| (strsim::jaro_winkler(name, known), known))
+        .filter(|(likeness, _)| *likeness > 0.7)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, known)| known)
+}
+
+fn did_you_mean<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
+    nearest(name, known).map_or_else(String::new, |known| format!(": did you mean \"{known}\"?"))
+}

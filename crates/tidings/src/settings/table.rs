@@ -1,0 +1,244 @@
+//! The table of settings: one entry each, from which flags, variables, keys and help are made.
+//! Knows nothing of where values come from.
+
+use super::Settings;
+use super::values::{
+    self, bytes, bytes_text, count, duration, duration_text, read_one, switch_text,
+};
+
+/// One setting.
+#[derive(Debug)]
+pub(crate) struct Setting {
+    /// Its name: the key in the file, and after `--` the flag.
+    pub(crate) key: &'static str,
+    pub(crate) shape: Shape,
+    pub(crate) scope: Scope,
+    pub(crate) help: &'static str,
+    /// Takes a value; the error is a sentence about it.
+    pub(crate) read: fn(&mut Settings, &[String]) -> Result<(), String>,
+    /// The value as it would be written.
+    pub(crate) show: fn(&Settings) -> String,
+}
+
+/// How a setting is written.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Shape {
+    /// A list of values of this name.
+    Many(&'static str),
+    /// One value of this name.
+    One(&'static str),
+    /// On or off; as a flag, its presence means on.
+    Switch,
+}
+
+/// Which commands a setting is for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Scope {
+    /// Those that talk to a hub.
+    Client,
+    /// All.
+    Everywhere,
+    /// `serve`.
+    Serve,
+    /// `serve` and `demo`.
+    ServeAndDemo,
+}
+
+impl Setting {
+    /// The name of its environment variable.
+    pub(crate) fn variable(&self) -> String {
+        format!("TIDINGS_{}", self.key.replace('-', "_").to_ascii_uppercase())
+    }
+}
+
+/// All settings, in the order in which help and `config check` show them.
+pub(crate) static TABLE: &[Setting] = &[
+    Setting {
+        key: "listen",
+        shape: Shape::Many("ADDRESS"),
+        scope: Scope::ServeAndDemo,
+        help: "Where to listen: HOST:PORT (port 0 takes a free one). Can be given several times",
+        read: |settings, values| {
+            let listen: Result<Vec<_>, _> =
+                values.iter().map(|text| values::listen(text)).collect();
+            settings.listen = listen?;
+            if settings.listen.is_empty() {
+                return Err("name at least one address, such as 127.0.0.1:3000".into());
+            }
+            Ok(())
+        },
+        show: |settings| settings.listen.join(","),
+    },
+    Setting {
+        key: "log",
+        shape: Shape::One("WHERE"),
+        scope: Scope::ServeAndDemo,
+        help: "Where events are kept: disk:PATH (a directory, made if it is not there) or memory \
+               (forgotten at exit)",
+        read: |settings, values| read_one(&mut settings.log, values, values::keep),
+        show: |settings| settings.log.to_string(),
+    },
+    Setting {
+        key: "sync",
+        shape: Shape::One("WHEN"),
+        scope: Scope::Serve,
+        help: "When a log on disk is synced: always (before a publish is acknowledged: survives a \
+               power cut), interval:100ms, or never (both survive the death of the process)",
+        read: |settings, values| read_one(&mut settings.sync, values, values::sync),
+        show: |settings| settings.sync.to_string(),
+    },
+    Setting {
+        key: "keep-bytes",
+        shape: Shape::One("BYTES"),
+        scope: Scope::ServeAndDemo,
+        help: "What the log keeps at most; the oldest events go first. For a log in memory 64MiB \
+               unless set",
+        read: |settings, values| {
+            let mut kept = 0;
+            read_one(&mut kept, values, |text| bytes(text, 1024))?;
+            settings.keep_bytes = Some(kept);
+            Ok(())
+        },
+        show: |settings| bytes_text(settings.keep_bytes()),
+    },
+    Setting {
+        key: "keep-age",
+        shape: Shape::One("DURATION"),
+        scope: Scope::ServeAndDemo,
+        help: "How long the log keeps an event",
+        read: |settings, values| {
+            read_one(&mut settings.keep_age, values, |text| duration(text, 1, values::CENTURY_MS))
+        },
+        show: |settings| duration_text(settings.keep_age),
+    },
+    Setting {
+        key: "heartbeat",
+        shape: Shape::One("DURATION"),
+        scope: Scope::Serve,
+        help: "Silence after which a stream gets a heartbeat, which keeps proxies from closing it",
+        read: |settings, values| {
+            read_one(&mut settings.heartbeat, values, |text| duration(text, 10, values::DAY_MS))
+        },
+        show: |settings| duration_text(settings.heartbeat),
+    },
+    Setting {
+        key: "retry",
+        shape: Shape::One("DURATION"),
+        scope: Scope::Serve,
+        help: "How long clients are told to wait before they reconnect; each gets its own within \
+               ±20 %",
+        read: |settings, values| {
+            read_one(&mut settings.retry, values, |text| duration(text, 1, values::DAY_MS))
+        },
+        show: |settings| duration_text(settings.retry),
+    },
+    Setting {
+        key: "shards",
+        shape: Shape::One("N"),
+        scope: Scope::Serve,
+        help: "Threads that write to subscribers; as many as there are CPUs unless set",
+        read: |settings, values| {
+            let mut shards = 0;
+            read_one(&mut shards, values, count)?;
+            settings.shards = shards
+                .try_into()
+                .ok()
+                .filter(|shards: &std::num::NonZero<usize>| shards.get() <= values::SHARDS_MAX)
+                .ok_or_else(|| format!("can be 1 to {}", values::SHARDS_MAX))?;
+            Ok(())
+        },
+        show: |settings| settings.shards.to_string(),
+    },
+    Setting {
+        key: "data-bytes-max",
+        shape: Shape::One("BYTES"),
+        scope: Scope::Serve,
+        help: "The data of one event at most",
+        read: |settings, values| read_one(&mut settings.data_bytes_max, values, size),
+        show: |settings| bytes_text(settings.data_bytes_max as u64),
+    },
+    Setting {
+        key: "batch-bytes-max",
+        shape: Shape::One("BYTES"),
+        scope: Scope::Serve,
+        help: "The body of a publish of many as a JSON array at most",
+        read: |settings, values| read_one(&mut settings.batch_bytes_max, values, size),
+        show: |settings| bytes_text(settings.batch_bytes_max as u64),
+    },
+    Setting {
+        key: "selectors-max",
+        shape: Shape::One("N"),
+        scope: Scope::Serve,
+        help: "Topics and patterns of one subscription at most",
+        read: |settings, values| read_one(&mut settings.selectors_max, values, count),
+        show: |settings| settings.selectors_max.to_string(),
+    },
+    Setting {
+        key: "connections-max",
+        shape: Shape::One("N"),
+        scope: Scope::Serve,
+        help: "Open connections at most. The limit of open files is raised as far as the system \
+               allows",
+        read: |settings, values| read_one(&mut settings.connections_max, values, count),
+        show: |settings| settings.connections_max.to_string(),
+    },
+    Setting {
+        key: "tail-bytes-max",
+        shape: Shape::One("BYTES"),
+        scope: Scope::Serve,
+        help: "Recent events kept ready in memory for those who come back",
+        read: |settings, values| read_one(&mut settings.tail_bytes_max, values, size),
+        show: |settings| bytes_text(settings.tail_bytes_max as u64),
+    },
+    Setting {
+        key: "shutdown-time-max",
+        shape: Shape::One("DURATION"),
+        scope: Scope::Serve,
+        help: "How long a shutdown waits for what is being written",
+        read: |settings, values| {
+            read_one(&mut settings.shutdown_time_max, values, |text| {
+                duration(text, 0, values::DAY_MS)
+            })
+        },
+        show: |settings| duration_text(settings.shutdown_time_max),
+    },
+    Setting {
+        key: "allow-anonymous-publish",
+        shape: Shape::Switch,
+        scope: Scope::ServeAndDemo,
+        help: "Listen beyond this machine although anybody who reaches it can publish",
+        read: |settings, values| {
+            read_one(&mut settings.allow_anonymous_publish, values, values::switch)
+        },
+        show: |settings| switch_text(settings.allow_anonymous_publish),
+    },
+    Setting {
+        key: "url",
+        shape: Shape::One("URL"),
+        scope: Scope::Client,
+        help: "The hub to talk to",
+        read: |settings, values| read_one(&mut settings.url, values, values::url),
+        show: |settings| settings.url.clone(),
+    },
+    Setting {
+        key: "log-format",
+        shape: Shape::One("FORMAT"),
+        scope: Scope::Everywhere,
+        help: "How the program writes what it does, on stderr: human or json",
+        read: |settings, values| read_one(&mut settings.log_format, values, values::log_format),
+        show: |settings| settings.log_format.to_string(),
+    },
+    Setting {
+        key: "log-level",
+        shape: Shape::One("LEVEL"),
+        scope: Scope::Everywhere,
+        help: "How much of it: error, warn, info, debug, trace, or a filter such as \
+               info,tidings_server::http=trace. RUST_LOG counts where TIDINGS_LOG_LEVEL is not set",
+        read: |settings, values| read_one(&mut settings.log_level, values, values::log_level),
+        show: |settings| settings.log_level.clone(),
+    },
+];
+
+fn size(text: &str) -> Result<usize, String> {
+    usize::try_from(bytes(text, 1)?).map_err(|_| format!("\"{text}\" is more than fits here"))
+}

@@ -1,0 +1,210 @@
+//! How values are read from text, and written as it.
+//! Knows nothing of which setting they belong to.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use tracing_subscriber::EnvFilter;
+
+/// A day in milliseconds: longer heartbeats and waits are mistakes of units.
+pub(super) const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+
+/// The longest time for which an age can be kept apart from "for ever".
+pub(super) const CENTURY_MS: u64 = 100 * 365 * DAY_MS;
+
+/// More threads than that only cost: no machine has the processors.
+pub(super) const SHARDS_MAX: usize = 1024;
+
+/// Where events are kept.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Keep {
+    /// In this directory.
+    Disk(PathBuf),
+    /// In memory.
+    Memory,
+}
+
+impl fmt::Display for Keep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Disk(path) => write!(f, "disk:{}", path.display()),
+            Self::Memory => f.write_str("memory"),
+        }
+    }
+}
+
+/// When a log on disk is synced.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum SyncWhen {
+    /// Before a publish is acknowledged.
+    Always,
+    /// So often.
+    Interval(Duration),
+    /// When the system likes to.
+    Never,
+}
+
+impl fmt::Display for SyncWhen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Always => f.write_str("always"),
+            Self::Interval(interval) => write!(f, "interval:{}", duration_text(*interval)),
+            Self::Never => f.write_str("never"),
+        }
+    }
+}
+
+/// How the program writes its log.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum LogFormat {
+    Human,
+    Json,
+}
+
+impl fmt::Display for LogFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Human => "human",
+            Self::Json => "json",
+        })
+    }
+}
+
+/// Reads the one value of a setting that has one.
+pub(super) fn read_one<T>(
+    slot: &mut T,
+    values: &[String],
+    read: impl Fn(&str) -> Result<T, String>,
+) -> Result<(), String> {
+    match values {
+        [value] => *slot = read(value)?,
+        _ => return Err(format!("takes one value, not {}", values.len())),
+    }
+    Ok(())
+}
+
+/// A duration with its unit, between two bounds in milliseconds.
+pub(super) fn duration(text: &str, ms_min: u64, ms_max: u64) -> Result<Duration, String> {
+    let duration = humantime::parse_duration(text).map_err(|_| {
+        format!("\"{text}\" is no duration: write it with its unit, such as 15s, 500ms or 7days")
+    })?;
+    let (min, max) = (Duration::from_millis(ms_min), Duration::from_millis(ms_max));
+    if duration < min || duration > max {
+        let (min, max) = (duration_text(min), duration_text(max));
+        return Err(format!("\"{text}\" is out of bounds: {min} to {max}"));
+    }
+    Ok(duration)
+}
+
+pub(crate) fn duration_text(duration: Duration) -> String {
+    humantime::format_duration(duration).to_string()
+}
+
+/// A number of bytes, with or without a unit.
+pub(super) fn bytes(text: &str, min: u64) -> Result<u64, String> {
+    let bytes = ByteSize::from_str(text).map(|size| size.as_u64()).map_err(|_| {
+        format!("\"{text}\" is no number of bytes: write it such as 64MiB, 1GB or 65536")
+    })?;
+    if bytes < min {
+        return Err(format!("\"{text}\" is too little: at least {}", bytes_text(min)));
+    }
+    Ok(bytes)
+}
+
+/// The largest unit that keeps the number exact.
+pub(crate) fn bytes_text(bytes: u64) -> String {
+    let mut value = bytes;
+    let mut unit = "B";
+    for larger in ["KiB", "MiB", "GiB", "TiB"] {
+        if value == 0 || !value.is_multiple_of(1024) {
+            break;
+        }
+        value /= 1024;
+        unit = larger;
+    }
+    format!("{value}{unit}")
+}
+
+/// A number, one at least.
+pub(super) fn count(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(count) if count > 0 => Ok(count),
+        _ => Err(format!("\"{text}\" is no number from 1 on")),
+    }
+}
+
+/// On or off.
+pub(super) fn switch(text: &str) -> Result<bool, String> {
+    match text {
+        "true" | "1" => Ok(true),
+        "false" | "0" => Ok(false),
+        _ => Err(format!("\"{text}\" is neither true nor false")),
+    }
+}
+
+pub(super) fn switch_text(on: bool) -> String {
+    if on { "true" } else { "false" }.into()
+}
+
+/// `HOST:PORT`.
+pub(super) fn listen(text: &str) -> Result<String, String> {
+    let (host, port) = text.rsplit_once(':').unwrap_or((text, ""));
+    // An IPv6 address without brackets would lose its last part to the port.
+    let bracketed = host.starts_with('[') && host.ends_with(']');
+    let plain = !host.is_empty() && (bracketed || !host.contains(':'));
+    if plain && port.parse::<u16>().is_ok() {
+        return Ok(text.into());
+    }
+    Err(format!("\"{text}\" is no address: write HOST:PORT, such as 127.0.0.1:3000 or [::1]:3000"))
+}
+
+pub(super) fn keep(text: &str) -> Result<Keep, String> {
+    match text.split_once(':') {
+        Some(("disk", path)) if !path.is_empty() => Ok(Keep::Disk(path.into())),
+        None if text == "memory" => Ok(Keep::Memory),
+        Some(("redis" | "rediss" | "nats", _)) => Err(format!(
+            "\"{text}\": this build keeps events on disk or in memory only: disk:PATH or memory"
+        )),
+        _ => Err(format!(
+            "\"{text}\" is no place for events: write disk:PATH, such as disk:./tidings-data, or \
+             memory"
+        )),
+    }
+}
+
+pub(super) fn sync(text: &str) -> Result<SyncWhen, String> {
+    match text.split_once(':') {
+        None if text == "always" => Ok(SyncWhen::Always),
+        None if text == "never" => Ok(SyncWhen::Never),
+        Some(("interval", interval)) => Ok(SyncWhen::Interval(duration(interval, 1, DAY_MS)?)),
+        _ => Err(format!("\"{text}\" is none of always, interval:100ms and never")),
+    }
+}
+
+pub(super) fn url(text: &str) -> Result<String, String> {
+    let known = reqwest::Url::parse(text)
+        .is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    if known {
+        Ok(text.into())
+    } else {
+        Err(format!("\"{text}\" is no URL of a hub: write it such as http://127.0.0.1:3000"))
+    }
+}
+
+pub(super) fn log_format(text: &str) -> Result<LogFormat, String> {
+    match text {
+        "human" => Ok(LogFormat::Human),
+        "json" => Ok(LogFormat::Json),
+        _ => Err(format!("\"{text}\" is neither human nor json")),
+    }
+}
+
+pub(super) fn log_level(text: &str) -> Result<String, String> {
+    match EnvFilter::try_new(text) {
+        Ok(_) => Ok(text.into()),
+        Err(error) => Err(format!("\"{text}\" is no level and no filter: {error}")),
+    }
+}
