@@ -302,7 +302,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn where_the_body_was_cut_does_not_matter(cuts in prop::collection::vec(0_usize..400, 0..12)) {
+        fn where_the_body_was_cut_does_not_matter(
+            cuts in prop::collection::vec(0_usize..400, 0..12),
+        ) {
             let text = body(12) + "{\"topic\":\"ü\",\"data\":\"\u{1F600}\"}\n{\"oops\":1}\n";
             let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut.min(text.len())).collect();
             cuts.extend([0, text.len()]);
