@@ -2,6 +2,7 @@
 //! of `protocol/sse.md`. Knows nothing of connections and reconnecting.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use memchr::{memchr, memchr2};
 
@@ -10,8 +11,9 @@ use memchr::{memchr, memchr2};
 pub struct Message {
     /// `message` where the stream did not say.
     pub event_type: String,
-    /// The last event id at that moment, which may be an earlier event's (P17).
-    pub id: String,
+    /// The last event id at that moment, which may be an earlier event's (P17). Shared: one long
+    /// id before many short events would else take the square of the stream's length.
+    pub id: Arc<str>,
     /// Its lines, joined by LF.
     pub data: String,
 }
@@ -38,8 +40,8 @@ pub struct Decoder {
     data: String,
     event_type: String,
     /// The id of this block and the blocks before; counts once the block ends (P20).
-    id: String,
-    last_event_id: String,
+    id: Arc<str>,
+    last_event_id: Arc<str>,
     retry_ms: Option<u64>,
     messages: VecDeque<Message>,
 }
@@ -48,12 +50,13 @@ impl Decoder {
     /// A decoder for a new connection that gives up on lines or events over `bytes_max` bytes.
     #[must_use]
     pub fn new(bytes_max: usize) -> Self {
-        Self::resuming(bytes_max, String::new())
+        Self::resuming(bytes_max, "")
     }
 
     /// A decoder for a connection that goes on after `last_event_id` (P17).
     #[must_use]
-    pub fn resuming(bytes_max: usize, last_event_id: String) -> Self {
+    pub fn resuming(bytes_max: usize, last_event_id: impl Into<Arc<str>>) -> Self {
+        let last_event_id = last_event_id.into();
         Self {
             bytes_max,
             line: Vec::new(),
@@ -61,7 +64,7 @@ impl Decoder {
             first_line: true,
             data: String::new(),
             event_type: String::new(),
-            id: last_event_id.clone(),
+            id: Arc::clone(&last_event_id),
             last_event_id,
             retry_ms: None,
             messages: VecDeque::new(),
@@ -139,7 +142,7 @@ impl Decoder {
             }
             b"event" => self.event_type = String::from_utf8_lossy(value).into_owned(),
             b"id" if memchr(0, value).is_none() => {
-                self.id = String::from_utf8_lossy(value).into_owned();
+                self.id = String::from_utf8_lossy(value).into();
             }
             b"retry" if !value.is_empty() && value.iter().all(u8::is_ascii_digit) => {
                 let digits = std::str::from_utf8(value).expect("ASCII digits");
@@ -151,7 +154,7 @@ impl Decoder {
     }
 
     fn dispatch(&mut self) {
-        self.last_event_id.clone_from(&self.id);
+        self.last_event_id = Arc::clone(&self.id);
         let event_type = std::mem::take(&mut self.event_type);
         if self.data.is_empty() {
             return;
@@ -159,7 +162,8 @@ impl Decoder {
         let mut data = std::mem::take(&mut self.data);
         data.pop();
         let event_type = if event_type.is_empty() { "message".into() } else { event_type };
-        self.messages.push_back(Message { event_type, id: self.last_event_id.clone(), data });
+        let id = Arc::clone(&self.last_event_id);
+        self.messages.push_back(Message { event_type, id, data });
     }
 }
 
@@ -247,9 +251,17 @@ mod tests {
         );
         let decoder = check(b"id: 1\n\nid: 2\ndata: cut", &[]);
         assert_eq!(decoder.last_event_id(), "1");
-        let mut decoder = Decoder::resuming(1 << 20, "9".into());
+        let mut decoder = Decoder::resuming(1 << 20, "9");
         decoder.push(b"data: a\n\n").unwrap();
-        assert_eq!(decoder.next().unwrap().id, "9");
+        assert_eq!(&*decoder.next().unwrap().id, "9");
+    }
+
+    #[test]
+    fn p25_an_id_is_kept_once_however_many_events_have_it() {
+        let mut decoder = Decoder::new(1 << 20);
+        decoder.push(b"id: 1\ndata: a\n\n\ndata: b\n\n").unwrap();
+        let ids: Vec<_> = decoder.by_ref().map(|message| message.id).collect();
+        assert!(Arc::ptr_eq(&ids[0], &ids[1]) && Arc::ptr_eq(&ids[1], &decoder.last_event_id));
     }
 
     #[test]

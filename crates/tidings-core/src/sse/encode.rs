@@ -312,7 +312,7 @@ mod tests {
             }
             let expected = Message {
                 event_type: event_type.unwrap_or_else(|| "message".into()),
-                id: id.unwrap_or_else(|| "k3f9x2ab-3".into()),
+                id: id.as_deref().unwrap_or("k3f9x2ab-3").into(),
                 data: normalised(&data),
             };
             prop_assert_eq!(decoder.retry_ms(), Some(retry.unwrap_or(1)));
