@@ -75,7 +75,8 @@ impl Shard {
         true
     }
 
-    /// Tells a subscriber that what it wanted is gone, and goes on at the oldest.
+    /// Tells a subscriber that what it wanted is gone, and goes on at the oldest. `true`: it knows
+    /// and is still there.
     pub(super) fn tell_reset(
         &mut self,
         slot: u32,
@@ -85,13 +86,31 @@ impl Shard {
     ) -> bool {
         let subscriber = &self.subscribers[slot as usize];
         let next = subscriber.session.position(self.head);
-        let had =
-            Cursor { incarnation: self.incarnation, position: Position(next.0.saturating_sub(1)) };
+        let incarnation = self.incarnation;
+        let had = Cursor { incarnation, position: Position(next.0.saturating_sub(1)) };
         let missed = oldest.0.saturating_sub(next.0);
-        let frame = Frame::reset(self.incarnation, &had.to_string(), oldest, Some(missed));
-        let before = Position(oldest.0.saturating_sub(1));
+        let frame = Frame::reset(incarnation, &had.to_string(), oldest, Some(missed));
+        let bytes = subscriber.interest.framing.bytes(&frame);
+        let taken = match self.write(slot, &bytes, tick, port) {
+            Written::Gone => {
+                self.close(slot, port);
+                return false;
+            }
+            Written::Bytes(taken) => taken,
+        };
+        if taken == 0 {
+            // It knows of nothing: it will be told from where it really stands, and how far
+            // retention has got by then.
+            self.block(slot, next, None);
+            return false;
+        }
         self.counts.resets += 1;
-        self.write_run(slot, std::iter::once((before, &frame)), oldest, tick, port)
+        if taken < bytes.len() {
+            self.block(slot, oldest, Some(bytes.slice(taken..)));
+            return false;
+        }
+        self.subscribers[slot as usize].session.handle_reached(oldest, self.head);
+        true
     }
 
     /// Of a run, only so many bytes were taken: what is whole is delivered, what was cut goes
