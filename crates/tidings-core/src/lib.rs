@@ -9,7 +9,8 @@
 //! - [`topic`]: topics, selectors, and the index from one to the subscribers of the other.
 //! - [`session`]: one subscriber's state: replay → live → lagging → closed.
 //! - [`shard`]: many sessions on one thread: fan-out, heartbeats, joined writes.
-//! - [`testing`]: a world in memory with a clock of its own, to drive all of it from a seed.
+//! - `testing` (a feature): a world in memory with a clock of its own, to drive all of it from a
+//!   seed.
 
 pub mod cursor;
 pub mod event;
@@ -17,4 +18,6 @@ pub mod limits;
 pub mod session;
 pub mod shard;
 pub mod sse;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 pub mod topic;

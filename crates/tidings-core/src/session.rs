@@ -131,6 +131,12 @@ impl Session {
         !self.blocked
     }
 
+    /// How much of a cut frame it keeps, in bytes.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn rest_bytes(&self) -> usize {
+        self.rest.as_ref().map_or(0, |rest| rest.len())
+    }
+
     /// The first position that is not written, where live events begin at `head`.
     #[must_use]
     pub fn position(&self, head: Position) -> Position {

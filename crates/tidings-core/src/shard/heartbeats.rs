@@ -69,6 +69,12 @@ impl Heartbeats {
         self.wheel.schedule(slot, self.due(slot, written).max(tick + 1));
     }
 
+    /// How many slots have a timer.
+    #[cfg(any(test, feature = "testing"))]
+    pub(super) fn len(&self) -> usize {
+        self.wheel.len()
+    }
+
     /// When a slot that was written to at `written` needs a heartbeat: within the interval, and
     /// up to a fifth earlier, so that those who got the same event are not all due at once.
     fn due(&self, slot: u32, written: u64) -> u64 {

@@ -37,6 +37,12 @@ impl Joiner {
         self.made.clear();
     }
 
+    /// How many runs are kept.
+    #[cfg(any(test, feature = "testing"))]
+    pub(super) fn len(&self) -> usize {
+        self.made.len()
+    }
+
     /// The first run of those events whose bits `mask` has, in order: at least one of them.
     pub(super) fn first(
         &mut self,

@@ -5,6 +5,8 @@
 //! needs, it reads as pages. No queue is kept per subscriber: see [`crate::session`].
 
 mod heartbeats;
+#[cfg(any(test, feature = "testing"))]
+mod holdings;
 mod join;
 mod port;
 mod wheel;
@@ -16,6 +18,8 @@ use std::time::{Duration, Instant};
 
 use slab::Slab;
 
+#[cfg(any(test, feature = "testing"))]
+pub use self::holdings::Holdings;
 pub use self::port::{
     Answer, Counts, Delivery, Framing, Interest, Page, Port, SubscriberId, Written,
 };

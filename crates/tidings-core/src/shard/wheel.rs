@@ -98,6 +98,12 @@ impl Wheel {
         self.scheduled == 0
     }
 
+    /// How many slots have a timer.
+    #[cfg(any(test, feature = "testing"))]
+    pub(super) fn len(&self) -> usize {
+        self.scheduled
+    }
+
     fn bucket(&self, tick: u64) -> usize {
         (tick % self.heads.len() as u64) as usize
     }

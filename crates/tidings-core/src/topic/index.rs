@@ -145,6 +145,15 @@ impl<K: Copy> Index<K> {
         self.entries.is_empty()
     }
 
+    /// Whether nothing is left of all who were here.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn is_bare(&self) -> bool {
+        self.is_empty()
+            && self.exact.is_empty()
+            && self.lists.is_empty()
+            && self.patterns.is_empty()
+    }
+
     /// Gives memory back that a crowd of leavers has left unused.
     pub fn shrink(&mut self) {
         self.exact.shrink_to_fit();
@@ -195,8 +204,7 @@ mod tests {
         for entry in entries {
             index.remove(entry);
         }
-        assert!(index.is_empty());
-        assert!(index.exact.is_empty() && index.lists.is_empty() && index.patterns.is_empty());
+        assert!(index.is_bare());
     }
 
     fn selector() -> impl Strategy<Value = Selector> {

@@ -163,7 +163,7 @@ impl Trie {
         }
     }
 
-    #[cfg(test)]
+    #[cfg(any(test, feature = "testing"))]
     pub(super) fn is_empty(&self) -> bool {
         self.nodes.len() == 1 && self.nodes[ROOT].is_bare()
     }
