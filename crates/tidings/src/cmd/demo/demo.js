@@ -4,7 +4,8 @@
 // HTTP/1.1 and an open stream takes one for good. Data is anybody's, so it is shown by
 // `textContent` only, and whatever is kept here is bounded.
 
-const TOPICS = ["demo", "demo/notifications", "demo/task"];
+const TOPICS = ["demo", "demo/*"];
+const RESET = "tidings.reset"; // The hub's own: something is gone.
 const LATE_MS = 5000; // A connection that is not there by then gets an explanation.
 const REOPEN_MS = 2000; // Where the browser has given up, the page tries again.
 const CATCH_UP_MS = 400; // What comes so soon after a reconnect was kept for this page.
@@ -42,7 +43,7 @@ async function readState() {
     try {
       const task = await readHistory("demo/task", 1);
       const stream = await readHistory("demo", 3 * USERS_MAX);
-      for (const event of stream.events) if (!event.event) showUsers(parse(event.data));
+      for (const event of stream.events) if (!event.event) showUsers(parse(event.data), event.id);
       if (task.events.length === 0) setTask("Not started", 0, false);
       for (const event of task.events) showProgress(event.data, Date.parse(event.time));
       return task.next;
@@ -80,16 +81,17 @@ async function ask(path, options = {}) {
 
 const connection = {
   source: null,
-  types: new Set(["alerte", "notification", "progress", "tidings.reset"]),
+  types: new Set(["alerte", "notification", "progress", RESET]),
   lastId: "",
   lateTimer: 0,
   reconnects: 0,
-  cutAt: 0,
+  cut: false, // By this page's button.
   // Of the break that is going on, or that has just ended.
   lostAt: 0,
   openedAt: 0,
   caughtUp: 0,
   gapsBefore: 0,
+  reset: "",
 };
 
 function open(cursor) {
@@ -126,6 +128,7 @@ function lost() {
   if (!connection.lostAt) {
     connection.lostAt = Date.now();
     connection.gapsBefore = counts.gaps;
+    connection.reset = "";
     addTick("cut");
     addWord("The connection was lost.");
   }
@@ -141,11 +144,13 @@ function sayBack(lostAt) {
   const seconds = ((connection.openedAt - lostAt) / 1000).toFixed(1);
   const missed = counts.gaps - connection.gapsBefore;
   const waiting = connection.caughtUp === 1 ? "1 event was" : `${connection.caughtUp} events were`;
-  const text = `Back after ${seconds} s: ${waiting} waiting, ${missed || "none"} missed.`;
+  const text = connection.reset
+    ? `Back after ${seconds} s. ${connection.reset}`
+    : `Back after ${seconds} s: ${waiting} waiting, ${missed || "none"} missed.`;
   addWord(text);
-  if (!connection.cutAt) return;
-  connection.cutAt = 0;
-  say("cut-outcome", missed ? "bad" : "good", text);
+  if (!connection.cut && !connection.reset) return;
+  connection.cut = false;
+  say("cut-outcome", missed || connection.reset ? "bad" : "good", text);
 }
 
 function setState(state, text) {
@@ -162,8 +167,8 @@ function setState(state, text) {
 function sayWhyLate() {
   byId("state").dataset.state = "away";
   byId("notice").textContent =
-    "No connection for five seconds. Either the hub is away, and this page goes on trying; or this " +
-    "browser has six connections to it open already, which is all that it opens per host over " +
+    "No connection for five seconds. Either the hub is away, and this page goes on trying; or " +
+    "this browser has six connections to it open already, which is all that it opens per host over " +
     "HTTP/1.1, so the next one waits: close other tabs of this page.";
   byId("notice").hidden = false;
 }
@@ -196,15 +201,15 @@ function received(event) {
   const type = event.type;
   connection.lastId = event.lastEventId || connection.lastId;
   const late = Date.now() - connection.openedAt < CATCH_UP_MS;
-  if (late) connection.caughtUp += 1;
+  if (late && type !== RESET) connection.caughtUp += 1;
   const value = parse(event.data);
   count(event, tickOf(type, event.data, value), type, late);
   addRow(event.lastEventId, type, event.data);
 
-  if (type === "tidings.reset") showReset(value);
+  if (type === RESET) showReset(value, late);
   else if (type === "alerte") showAlert(value, event.data);
   else if (type === "progress" && isTask(value)) showProgress(event.data, Date.now());
-  else if (type === "message" && isUsers(value)) showUsers(value);
+  else if (type === "message" && isUsers(value)) showUsers(value, event.lastEventId);
   else if (type === "message" && COUNTER.test(event.data)) byId("counter").textContent = event.data;
   else showNotification(value, event.data);
 }
@@ -221,8 +226,7 @@ function tickOf(type, data, value) {
 function count(event, tick, type, late) {
   counts.received += 1;
   if (counts.ids.has(event.lastEventId)) counts.repeats += 1;
-  counts.ids.add(event.lastEventId);
-  if (counts.ids.size > IDS_MAX) counts.ids.delete(counts.ids.values().next().value);
+  remember(counts.ids, event.lastEventId);
   if (!Number.isNaN(tick)) countTick(tick, type === "alerte", late, event.lastEventId);
   showCount("received", counts.received);
   showCount("gaps", counts.gaps);
@@ -251,11 +255,17 @@ function addTick(classes) {
   if (byId("tape").children.length > TICKS_MAX) byId("tape").firstElementChild.remove();
 }
 
-// The hub says plainly that something is gone, or that its log is a new one.
-function showReset(value) {
-  counts.lastTick = undefined;
-  const missed = value?.missed ? `${value.missed} events are` : "Something is";
-  addWord(`${missed} gone from the hub's log; this page goes on with what is kept.`);
+// The hub says plainly that something is gone. Where its log is still the same, the next tick
+// tells how much; a new log begins a new count.
+function showReset(value, late) {
+  const incarnationOf = (id) => String(id).split("-")[0];
+  const sameLog = incarnationOf(value?.from) === incarnationOf(value?.oldest);
+  if (!sameLog) counts.lastTick = undefined;
+  addTick("gone");
+  connection.reset = sameLog
+    ? "The hub says that what was missed is no longer kept."
+    : "The hub says that its log is a new one: what was missed in the old one is gone.";
+  if (!late) addWord(connection.reset); // Else `sayBack` says it.
 }
 
 function addRow(id, type, data) {
@@ -290,16 +300,16 @@ function showAlert(value, data) {
 
 // ---- The dashboard ------------------------------------------------------------------------
 
-const users = { numbers: [], last: "" };
+const users = { numbers: [], ids: new Set() };
 
 function isUsers(value) {
   return Number.isFinite(value?.users);
 }
 
-function showUsers(value) {
-  // ISO 8601 in UTC sorts as text; what history gave already comes twice at the start.
-  if (!isUsers(value) || String(value.timestamp) <= users.last) return;
-  users.last = String(value.timestamp);
+function showUsers(value, id) {
+  // What the history gave may come once more at the start of the stream.
+  if (!isUsers(value) || users.ids.has(id)) return;
+  remember(users.ids, id);
   users.numbers.push(value.users);
   if (users.numbers.length > USERS_MAX) users.numbers.shift();
   byId("users").textContent = value.users.toLocaleString("en");
@@ -382,7 +392,7 @@ function setTask(step, percent, running) {
 
 function connectButtons() {
   onClick("cut", async () => {
-    connection.cutAt = Date.now();
+    connection.cut = true;
     say("cut-outcome", "", "Cut. The browser comes back by itself…");
     await ask(`/demo/cut?label=${label}`, { method: "POST" });
   }, (problem) => say("cut-outcome", "bad", problem));
@@ -393,8 +403,8 @@ function connectButtons() {
 
   onClick("notify", async () => {
     const at = new Date().toLocaleTimeString([], { hour12: false });
-    const data = JSON.stringify({ title: "Hello, everybody", text: `Sent from a browser at ${at}.` });
-    await publish("demo/notifications", "notification", data);
+    const hello = { title: "Hello, everybody", text: `Sent from a browser at ${at}.` };
+    await publish("demo/notifications", "notification", JSON.stringify(hello));
   }, (problem) => showNotification({ title: "Not sent", text: problem }, ""));
 
   for (const origin of document.querySelectorAll("[data-origin]")) {
@@ -488,6 +498,12 @@ function cell(name, text, element = "span") {
   if (name) made.className = name;
   made.textContent = text;
   return made;
+}
+
+// A set keeps its order, so the oldest id is the first.
+function remember(ids, id) {
+  ids.add(id);
+  if (ids.size > IDS_MAX) ids.delete(ids.values().next().value);
 }
 
 function keepFirst(list, item, max) {
