@@ -117,11 +117,12 @@ impl Decoder {
     }
 
     fn take_line(&mut self, line: &[u8]) -> Result<(), TooLong> {
+        // With its byte order mark, so that a line is as long as it was while its end was missing.
+        self.check(line.len())?;
         let mut line = line;
         if std::mem::take(&mut self.first_line) {
             line = line.strip_prefix("\u{feff}".as_bytes()).unwrap_or(line);
         }
-        self.check(line.len())?;
         let (name, value) = match memchr(b':', line) {
             _ if line.is_empty() => {
                 self.dispatch();
@@ -278,6 +279,8 @@ mod tests {
         check("event: __proto__\ndata: üöß→\n\n".as_bytes(), &[("__proto__", "", "üöß→")]);
         let mut decoder = Decoder::new(10);
         assert_eq!(decoder.push(b"data: 45678"), Err(TooLong { bytes_max: 10 }));
+        let mut decoder = Decoder::new(10);
+        assert!(decoder.push("\u{feff}data: 78\n".as_bytes()).is_err(), "whole as in pieces");
         let mut decoder = Decoder::new(10);
         decoder.push(b"data: 123\n").unwrap();
         assert_eq!(decoder.push(b"data: 456\n"), Err(TooLong { bytes_max: 10 }));
