@@ -9,6 +9,7 @@
 
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
+mod disk;
 mod keys;
 mod memory;
 mod page;
@@ -20,6 +21,7 @@ use tidings_core::cursor::{Incarnation, Position, Timestamp};
 use tidings_core::event::{Event, EventId, IdempotencyKey};
 use tidings_core::topic::Selectors;
 
+pub use disk::{Disk, DiskOptions, OpenError, Recovery, SyncPolicy, SyncPolicyError};
 pub use memory::{Memory, MemoryOptions};
 
 /// The ordered, kept sequence of events.

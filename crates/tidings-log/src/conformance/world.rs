@@ -65,11 +65,14 @@ pub(super) async fn put(log: &impl Log, one: Append) -> Position {
     log.append(vec![one]).await.expect("the log takes it")[0].position
 }
 
-/// Appends `count` events of `bytes` each under the topic `fill`.
+/// Appends `count` events of `bytes` each under the topic `fill`, several at once so that a log
+/// that syncs does not take all day.
 pub(super) async fn fill(log: &impl Log, count: usize, bytes: usize) {
-    let data = "x".repeat(bytes);
-    for _ in 0..count {
-        put(log, event("fill", &data)).await;
+    const BATCH: usize = 20;
+    let one = event("fill", &"x".repeat(bytes));
+    for from in (0..count).step_by(BATCH) {
+        let batch = vec![one.clone(); BATCH.min(count - from)];
+        log.append(batch).await.expect("the log takes it");
     }
 }
 
