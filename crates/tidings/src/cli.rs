@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
-use crate::settings::{Client, Demo, Everywhere, Flags, Given, Origin, Serve, TABLE};
+use crate::settings::{
+    Client, Demo, Everywhere, Flags, GLOBAL_HEADING, Given, Origin, Serve, TABLE,
+};
 
 /// An event hub for Server-Sent Events: curl publishes, EventSource listens, nothing is missed.
 #[derive(Debug, Parser)]
@@ -33,16 +35,17 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or settings, 130 interrupted.";
 #[derive(Args, Debug)]
 pub(crate) struct GlobalArgs {
     /// The settings file [default: tidings.toml where there is one] [env: TIDINGS_CONFIG]
-    #[arg(long, value_name = "FILE", global = true)]
+    #[arg(long, value_name = "FILE", global = true, help_heading = GLOBAL_HEADING)]
     pub(crate) config: Option<PathBuf>,
     #[command(flatten)]
     flags: Flags<Everywhere>,
     /// Say more about what happens; twice: everything
-    #[arg(short, long, global = true, action = ArgAction::Count, conflicts_with = "log-level")]
+    #[arg(short, long, global = true, action = ArgAction::Count, conflicts_with = "log-level",
+        help_heading = GLOBAL_HEADING)]
     verbose: u8,
     /// Say less: warnings only; twice: errors only
     #[arg(short, long, global = true, action = ArgAction::Count,
-        conflicts_with_all = ["verbose", "log-level"])]
+        conflicts_with_all = ["verbose", "log-level"], help_heading = GLOBAL_HEADING)]
     quiet: u8,
 }
 

@@ -22,6 +22,7 @@ pub(super) async fn run(settings: &Settings) -> anyhow::Result<()> {
     let selector = Selector::parse(demo::TOPIC).context("the demo's topic")?;
     let selectors = Selectors::parse(vec![selector], 1).context("the demo's topic")?;
     let config = Config { default_selectors: Some(selectors), ..settings.hub() };
+    let config = serve::within_open_files(config);
     let hub = Hub::start(log, config).context("can't start the hub")?;
     let router = api::router(hub.clone()).merge(demo::router(hub.clone()));
     let signals = Signals::new()?;

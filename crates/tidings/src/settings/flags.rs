@@ -8,6 +8,9 @@ use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 use super::table::{Scope, Shape};
 use super::{Given, Origin, Setting, Settings, TABLE};
 
+/// What stands over the flags of all commands in their help.
+pub(crate) const GLOBAL_HEADING: &str = "Options of all commands";
+
 /// The flags of one group of settings, as they were given.
 #[derive(Clone, Debug)]
 pub(crate) struct Flags<G> {
@@ -91,6 +94,7 @@ impl<G: Group> Args for Flags<G> {
                     format!(" [default: {}]", (setting.show)(&defaults))
                 }
             };
+            let arg = if G::GLOBAL { arg.help_heading(GLOBAL_HEADING) } else { arg };
             arg.help(format!("{}{default} [env: {}]", setting.help, setting.variable()))
         }))
     }

@@ -19,10 +19,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tidings_core::limits;
+use tidings_log::SyncPolicy;
 
-pub(crate) use flags::{Client, Demo, Everywhere, Flags, Group, Serve};
+pub(crate) use flags::{Client, Demo, Everywhere, Flags, GLOBAL_HEADING, Group, Serve};
 pub(crate) use table::{Setting, TABLE};
-pub(crate) use values::{Keep, LogFormat, SyncWhen, bytes_text, duration_text};
+pub(crate) use values::{Keep, LogFormat, bytes_text, duration_text};
 
 /// The file that is read where none is named.
 const FILE: &str = "tidings.toml";
@@ -46,7 +47,7 @@ pub(crate) struct Settings {
     pub(crate) selectors_max: usize,
     pub(crate) shards: NonZero<usize>,
     pub(crate) shutdown_time_max: Duration,
-    pub(crate) sync: SyncWhen,
+    pub(crate) sync: SyncPolicy,
     pub(crate) tail_bytes_max: usize,
     pub(crate) url: String,
 }
@@ -70,7 +71,7 @@ impl Default for Settings {
             selectors_max: hub.selectors_max,
             shards: hub.shards,
             shutdown_time_max: hub.shutdown_time_max,
-            sync: SyncWhen::Always,
+            sync: SyncPolicy::Always,
             tail_bytes_max: hub.tail_bytes_max,
             url: "http://127.0.0.1:3000".into(),
         }

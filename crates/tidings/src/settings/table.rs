@@ -2,6 +2,8 @@
 //! Knows nothing of where values come from.
 
 use super::Settings;
+use tidings_log::SyncPolicyError;
+
 use super::values::{
     self, bytes, bytes_text, count, duration, duration_text, read_one, switch_text,
 };
@@ -84,7 +86,11 @@ pub(crate) static TABLE: &[Setting] = &[
         scope: Scope::Serve,
         help: "When a log on disk is synced: always (before a publish is acknowledged: survives a \
                power cut), interval:100ms, or never (both survive the death of the process)",
-        read: |settings, values| read_one(&mut settings.sync, values, values::sync),
+        read: |settings, values| {
+            read_one(&mut settings.sync, values, |text| {
+                text.parse().map_err(|error: SyncPolicyError| error.to_string())
+            })
+        },
         show: |settings| settings.sync.to_string(),
     },
     Setting {

@@ -36,27 +36,6 @@ impl fmt::Display for Keep {
     }
 }
 
-/// When a log on disk is synced.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum SyncWhen {
-    /// Before a publish is acknowledged.
-    Always,
-    /// So often.
-    Interval(Duration),
-    /// When the system likes to.
-    Never,
-}
-
-impl fmt::Display for SyncWhen {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Always => f.write_str("always"),
-            Self::Interval(interval) => write!(f, "interval:{}", duration_text(*interval)),
-            Self::Never => f.write_str("never"),
-        }
-    }
-}
-
 /// How the program writes its log.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(crate) enum LogFormat {
@@ -172,15 +151,6 @@ pub(super) fn keep(text: &str) -> Result<Keep, String> {
             "\"{text}\" is no place for events: write disk:PATH, such as disk:./tidings-data, or \
              memory"
         )),
-    }
-}
-
-pub(super) fn sync(text: &str) -> Result<SyncWhen, String> {
-    match text.split_once(':') {
-        None if text == "always" => Ok(SyncWhen::Always),
-        None if text == "never" => Ok(SyncWhen::Never),
-        Some(("interval", interval)) => Ok(SyncWhen::Interval(duration(interval, 1, DAY_MS)?)),
-        _ => Err(format!("\"{text}\" is none of always, interval:100ms and never")),
     }
 }
 

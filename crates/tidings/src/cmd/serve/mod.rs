@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use axum::Router;
-use tidings_log::{Log, Memory, MemoryOptions};
-use tidings_server::{Hub, api};
+use tidings_log::{Disk, DiskOptions, Log, Memory, MemoryOptions};
+use tidings_server::{Config, Hub, api};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio::time;
@@ -34,9 +34,9 @@ const CLOSE_TIME_MAX: Duration = Duration::from_secs(30);
 pub(super) async fn run(loaded: &Loaded) -> anyhow::Result<()> {
     let settings = &loaded.settings;
     let listeners = bind(settings).await?;
-    open_files::raise(settings.connections_max);
+    let config = within_open_files(settings.hub());
     let log = open_log(settings).await?;
-    let hub = Hub::start(log, settings.hub()).context("can't start the hub")?;
+    let hub = Hub::start(log, config).context("can't start the hub")?;
     let router = api::router_with_index(hub.clone());
     // Whoever waits for the address may send a signal as soon as it has it.
     let signals = Signals::new()?;
@@ -44,12 +44,36 @@ pub(super) async fn run(loaded: &Loaded) -> anyhow::Result<()> {
     until_closed(listeners, router, hub, signals).await
 }
 
+/// The settings of the hub with as many connections as the system allows.
+pub(super) fn within_open_files(config: Config) -> Config {
+    let connections_max = open_files::raise();
+    if connections_max >= config.connections_max {
+        return config;
+    }
+    tracing::info!(
+        "at most {connections_max} connections, not {} (connections-max): the system allows no \
+         more open files (ulimit -Hn, or LimitNOFILE= in systemd)",
+        config.connections_max
+    );
+    Config { connections_max, ..config }
+}
+
 /// Opens the log that the settings name.
 pub(super) async fn open_log(settings: &Settings) -> anyhow::Result<Arc<dyn Log>> {
     let (bytes_max, age_max) = (settings.keep_bytes(), settings.keep_age);
     match &settings.log {
         Keep::Memory => Ok(Arc::new(Memory::new(MemoryOptions { bytes_max, age_max }))),
-        Keep::Disk(_) => bail!("the log on disk is not built in yet: use --log memory"),
+        Keep::Disk(directory) => {
+            let (directory, sync) = (directory.clone(), settings.sync);
+            let options = DiskOptions { directory, sync, bytes_max, age_max };
+            let opening = tokio::task::spawn_blocking(|| Disk::open(options));
+            let disk = opening.await.context("the log's opening ended")??;
+            let bytes_cut = disk.recovery().bytes_cut;
+            if bytes_cut > 0 {
+                tracing::warn!("cut {bytes_cut} bytes off the log: a write that a crash broke off");
+            }
+            Ok(Arc::new(disk))
+        }
     }
 }
 

@@ -31,6 +31,13 @@ impl Backoff {
         self.failures = 0;
     }
 
+    /// The connection ended after so long: one that held, even in silence, was no failure.
+    pub(super) fn lasted(&mut self, time: Duration) {
+        if time > EXTRA_MAX {
+            self.reset();
+        }
+    }
+
     /// The hub asks for this wait.
     pub(super) fn set_retry(&mut self, retry: Duration) {
         self.retry = retry;
@@ -77,6 +84,10 @@ mod tests {
         assert_eq!(backoff.next(0.5), 3 * SECOND);
         assert_eq!(backoff.next(0.0), SECOND);
         backoff.reset();
+        assert_eq!(backoff.next(1.0), SECOND);
+        backoff.lasted(SECOND);
+        assert_eq!(backoff.next(1.0), 3 * SECOND);
+        backoff.lasted(60 * SECOND);
         assert_eq!(backoff.next(1.0), SECOND);
     }
 

@@ -10,7 +10,7 @@ use std::io::{self, IsTerminal};
 use std::time::Duration;
 
 use tidings_core::sse::Message;
-use tokio::time;
+use tokio::time::{self, Instant};
 
 use crate::cli::{ExecFail, SubscribeArgs};
 use crate::client::Client;
@@ -35,10 +35,13 @@ pub(super) async fn run(client: &Client, args: SubscribeArgs) -> anyhow::Result<
         return Ok(());
     }
     loop {
-        let reason = match stream::open(client, &args.topics, &place, args.idle_timeout).await? {
+        let reason = match stream::open(client, &args.topics, &mut place, args.idle_timeout).await?
+        {
             Opened::Stream(mut stream) => {
+                let opened = Instant::now();
                 let ended = receive(&mut stream, &mut sink, &mut backoff, &mut place).await?;
                 let Some(reason) = ended else { return Ok(()) };
+                backoff.lasted(opened.elapsed());
                 reason
             }
             Opened::Over => {
@@ -63,13 +66,15 @@ async fn receive(
     backoff: &mut Backoff,
     place: &mut Place,
 ) -> anyhow::Result<Option<String>> {
-    if stream.was_reset {
-        tell("some events since the last one are gone, the hub says");
-    }
+    let mut was_reset = stream.was_reset;
     loop {
         let more = stream.next().await?;
         while let Some(message) = stream.message() {
             backoff.reset();
+            // The event that usually follows the header says more.
+            if std::mem::take(&mut was_reset) && message.event_type != RESET {
+                tell("some events since the last one are gone, the hub says");
+            }
             sink.take(&message).await?;
             if sink.is_full() {
                 return Ok(None);

@@ -4,7 +4,9 @@
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
-use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use jiff::Timestamp;
+use jiff::fmt::rfc2822;
+use reqwest::header::{ACCEPT, CONTENT_TYPE, DATE, HeaderValue, RETRY_AFTER};
 use reqwest::{Response, StatusCode};
 use tidings_core::sse::{Decoder, Message};
 use tokio::time;
@@ -22,16 +24,27 @@ const RETRY_AFTER_MAX: Duration = Duration::from_secs(60 * 60);
 #[derive(Clone, Debug)]
 pub(super) struct Place {
     last_event_id: String,
-    /// What the user asked for; holds until there is an id.
+    /// What the user asked for; holds until there was a connection.
     last: Option<usize>,
     since: Option<String>,
+    connected: bool,
 }
 
 impl Place {
     /// Where the user wants to begin.
     pub(super) fn new(args: &SubscribeArgs) -> Self {
         let last_event_id = args.last_event_id.clone().unwrap_or_default();
-        Self { last_event_id, last: args.last, since: args.since.clone() }
+        Self { last_event_id, last: args.last, since: args.since.clone(), connected: false }
+    }
+
+    /// A connection was made, at this time of the hub's. Until it brings an event there is no id
+    /// to go on from; so, should it break, the next begins with what was published since then.
+    /// The hub tells the time in seconds: an event a little older may come too, none is missing.
+    fn connected(&mut self, time: Option<Timestamp>) {
+        if let Some(time) = time.filter(|_| !self.connected) {
+            (self.last, self.since) = (None, Some(time.to_string()));
+            self.connected = true;
+        }
     }
 
     /// Everything up to this id was received.
@@ -61,7 +74,7 @@ pub(super) enum Opened {
 pub(super) async fn open(
     client: &Client,
     topics: &[String],
-    place: &Place,
+    place: &mut Place,
     idle_time_max: Duration,
 ) -> anyhow::Result<Opened> {
     let mut url = client.address(["events"].into_iter())?;
@@ -97,7 +110,7 @@ fn passing(reason: String) -> Opened {
 
 async fn answered(
     response: Response,
-    place: &Place,
+    place: &mut Place,
     idle_time_max: Duration,
 ) -> anyhow::Result<Opened> {
     let status = response.status();
@@ -115,10 +128,17 @@ async fn answered(
     if !essence.eq_ignore_ascii_case("text/event-stream") {
         bail!("the answer is no event stream but {essence:?}: is the URL right?");
     }
+    place.connected(time(&response));
     let verdict = response.headers().get("Tidings-Resume");
     let was_reset = verdict.is_some_and(|verdict| verdict == "reset");
     let decoder = Decoder::resuming(EVENT_BYTES_MAX, place.last_event_id.clone());
     Ok(Opened::Stream(Box::new(Stream { response, decoder, idle_time_max, was_reset })))
+}
+
+/// When the hub answered, by its own clock.
+fn time(response: &Response) -> Option<Timestamp> {
+    let time = response.headers().get(DATE)?.to_str().ok()?;
+    Some(rfc2822::parse(time).ok()?.timestamp())
 }
 
 /// Only the form in seconds: hubs have no reason to send a date.
@@ -174,5 +194,26 @@ impl Stream {
     /// The wait before a reconnect that the hub asks for.
     pub(super) fn retry(&self) -> Option<Duration> {
         self.decoder.retry_ms().map(Duration::from_millis)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_an_id_it_goes_on_from_the_time_of_the_first_connection() {
+        let check = |place: &Place, last, since: Option<&str>| {
+            assert_eq!((place.last, place.since.as_deref()), (last, since));
+        };
+        let mut place =
+            Place { last_event_id: String::new(), last: Some(3), since: None, connected: false };
+        place.connected(None);
+        check(&place, Some(3), None);
+        let time = |text| rfc2822::parse(text).ok().map(|time| time.timestamp());
+        place.connected(time("Sun, 22 Nov 2026 16:07:20 GMT"));
+        check(&place, None, Some("2026-11-22T16:07:20Z"));
+        place.connected(time("Sun, 22 Nov 2026 16:09:00 GMT"));
+        check(&place, None, Some("2026-11-22T16:07:20Z"));
     }
 }

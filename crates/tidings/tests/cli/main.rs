@@ -1,0 +1,12 @@
+//! The program as its users meet it: the real binary, real sockets, real signals.
+//! Knows nothing of what is inside.
+
+#![allow(clippy::unwrap_used, reason = "all of it is a test")]
+
+mod config;
+mod demo;
+mod harness;
+mod publish;
+mod serve;
+mod subscribe;
+mod usage;
