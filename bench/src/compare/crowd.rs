@@ -1,0 +1,163 @@
+//! `crowd`: a hub with a crowd beside the bare loop with the same crowd, in the same run.
+//! Knows nothing of how the result is printed.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::ensure;
+
+use super::crowd_report::print;
+use super::round::{Pace, Round, round};
+use super::subject::{Limit, Subject, Tidings};
+use crate::crowd::Crowd;
+use crate::measure::{self, Memory};
+
+/// What is wanted.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The program.
+    pub binary: PathBuf,
+    /// More flags for `tidings serve`.
+    pub flags: Vec<String>,
+    /// The crowd and its events.
+    pub pace: Pace,
+    /// How often the loop, the hub and the loop again have their turn.
+    pub blocks: usize,
+}
+
+/// What came out.
+#[derive(Debug)]
+pub struct Result {
+    /// What was wanted.
+    pub options: Options,
+    /// The limit of open files.
+    pub open_files: u64,
+    /// One for each block.
+    pub blocks: Vec<Block>,
+}
+
+/// The loop, the hub, and the loop again.
+#[derive(Debug)]
+pub struct Block {
+    /// The loop before and after.
+    pub limits: [Round; 2],
+    /// The hub.
+    pub tidings: Round,
+    /// Its memory right after it has started.
+    pub fresh: Memory,
+    /// Its memory when it has done everything once, for one subscriber: what "the start" means.
+    /// By then the pages of its program that it needs have been read.
+    pub start: Memory,
+    /// CPU of one publish that nobody listens to.
+    pub publish_cpu: Duration,
+    /// Writes to sockets that it says it has made in the round.
+    pub writes: u64,
+}
+
+/// Memory may be so much more than at the start when all have left.
+const LEFT_SHARE_MAX: f64 = 1.05;
+
+/// Nothing takes longer on a machine that works.
+const STEP_TIME_MAX: Duration = Duration::from_secs(60);
+
+/// Measures, prints the report, and says what of it is wrong: in one sentence each.
+///
+/// # Errors
+/// Where it can't be measured.
+pub fn run(options: Options) -> anyhow::Result<Vec<String>> {
+    let open_files = measure::raise_open_files(options.pace.connections)?;
+    let mut blocks = Vec::new();
+    for _ in 0..options.blocks {
+        let before = round(&mut Limit::start()?, options.pace)?;
+        let (tidings, fresh, start, publish_cpu, writes) = hub(&options)?;
+        let after = round(&mut Limit::start()?, options.pace)?;
+        let limits = [before, after];
+        blocks.push(Block { limits, tidings, fresh, start, publish_cpu, writes });
+    }
+    let result = Result { options, open_files, blocks };
+    print(&result);
+    Ok(result.blocks.iter().flat_map(|block| block.wrong(&result.options)).collect())
+}
+
+fn hub(options: &Options) -> anyhow::Result<(Round, Memory, Memory, Duration, u64)> {
+    let mut tidings = Tidings::start(&options.binary, &options.flags)?;
+    let process = tidings.process();
+    measure::settle(process, STEP_TIME_MAX)?;
+    let fresh = measure::memory(process)?;
+    let publish_cpu = warm(&mut tidings, options.pace)?;
+    let start = measure::memory(process)?;
+    let written = tidings.counter("tidings_writes_total")?;
+    let round = round(&mut tidings, options.pace)?;
+    let writes = tidings.counter("tidings_writes_total")? - written;
+    Ok((round, fresh, start, publish_cpu, writes))
+}
+
+/// One subscriber comes, gets one event and goes; then events are published to nobody. Gives the
+/// CPU of one such publish.
+fn warm(tidings: &mut Tidings, pace: Pace) -> anyhow::Result<Duration> {
+    let process = tidings.process();
+    let crowd = Crowd::start()?;
+    crowd.connect(tidings.target(0), 1);
+    ensure!(crowd.wait(STEP_TIME_MAX, |counts| counts.open == 1), "no stream could be opened");
+    tidings.publish(crate::event::Stamp::now(0), pace.event_bytes)?;
+    ensure!(crowd.wait(STEP_TIME_MAX, |counts| counts.events == 1), "no event came");
+    drop(crowd);
+    measure::settle(process, STEP_TIME_MAX)?;
+    let before = measure::cpu(process)?;
+    for _ in 0..pace.events {
+        tidings.publish_to_nobody(pace.event_bytes)?;
+    }
+    let publish_cpu = measure::cpu(process)?.saturating_sub(before);
+    tidings.counter("tidings_writes_total")?;
+    measure::settle(process, STEP_TIME_MAX)?;
+    Ok(publish_cpu / u32::try_from(pace.events.max(1))?)
+}
+
+impl Block {
+    /// What is not as it has to be, whatever the machine.
+    fn wrong(&self, options: &Options) -> Vec<String> {
+        let Pace { connections, events, .. } = options.pace;
+        let mut wrong = Vec::new();
+        let expected = connections as u64 * events;
+        let named = [("the loop", &self.limits[0]), ("Tidings", &self.tidings)];
+        for (name, round) in named.into_iter().chain([("the loop", &self.limits[1])]) {
+            let counts = &round.counts;
+            if counts.events != expected || counts.faults() > 0 {
+                wrong.push(format!(
+                    "{name} delivered {} of {expected} events, {} lost, {} out of order, {} others, \
+                     {} streams cut, {} malformed",
+                    counts.events,
+                    counts.lost,
+                    counts.misplaced,
+                    counts.foreign,
+                    counts.cut + counts.ended,
+                    counts.malformed
+                ));
+            }
+        }
+        let share = self.left_share();
+        if share > LEFT_SHARE_MAX {
+            wrong.push(format!(
+                "Tidings has {:+.1} % of memory over the start when all have left",
+                (share - 1.0) * 100.0
+            ));
+        }
+        wrong
+    }
+
+    /// Memory when all have left, as a share of the start.
+    pub(super) fn left_share(&self) -> f64 {
+        self.tidings.left.total as f64 / self.start.total as f64
+    }
+
+    /// CPU per delivery of the hub, by that of the loop.
+    pub(super) fn ratio(&self) -> f64 {
+        let limit = self.limits.iter().map(per_delivery_us).sum::<f64>() / 2.0;
+        per_delivery_us(&self.tidings) / limit
+    }
+}
+
+/// CPU per delivery in microseconds.
+pub(super) fn per_delivery_us(round: &Round) -> f64 {
+    round.delivery_cpu.as_secs_f64() * 1e6 / round.counts.events.max(1) as f64
+}

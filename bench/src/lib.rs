@@ -1,0 +1,24 @@
+//! The load client and the measuring tools, as pieces to put together.
+//! Knows nothing of how a hub works inside: only its address, its process and what it sends.
+//!
+//! | piece | what it is |
+//! |---|---|
+//! | [`crowd`] | very many event streams on one thread, each checked event by event |
+//! | [`publish`] | a publisher on one kept-alive connection |
+//! | [`limit`] | the least a server can do: one bare `send(2)` for each subscriber |
+//! | [`server`] | a server that is measured: started, and ended with its handle |
+//! | [`measure`] | what a process costs: CPU, memory, files; and the machine it runs on |
+//! | [`event`] | what is published: a number, the time, and filling |
+//! | [`report`] | aligned text for people |
+//! | [`compare`] | the measurements that the program offers |
+
+pub mod compare;
+pub mod crowd;
+pub mod event;
+pub mod histogram;
+pub mod limit;
+pub mod measure;
+pub mod publish;
+pub mod report;
+pub mod server;
+pub mod wire;

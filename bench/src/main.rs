@@ -1,0 +1,91 @@
+//! The program `tidings-bench`: reads the command line and runs one measurement.
+//! Knows nothing of how it is done.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use tidings_bench::compare::{Pace, crowd};
+use tidings_bench::limit;
+
+/// Measures a hub beside the limit of the machine.
+#[derive(Debug, Parser)]
+#[command(name = "tidings-bench", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Crowd(CrowdArgs),
+    /// The bare loop, as a process of its own: started by the others
+    #[command(hide = true)]
+    Limit,
+}
+
+/// A crowd comes, gets events, and leaves: CPU per delivery and per connection, memory per idle
+/// connection and when all have left, beside a bare loop in the same run
+#[derive(Args, Debug)]
+struct CrowdArgs {
+    /// Subscribers
+    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    connections: usize,
+    /// Events, each sent to all
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    events: u64,
+    /// Data of each event
+    #[arg(long, value_name = "BYTES", default_value_t = 150)]
+    event_bytes: usize,
+    /// Events a second at most; unless set 20, or fewer where that were over 50,000 deliveries
+    #[arg(long, value_name = "N")]
+    rate: Option<f64>,
+    /// How often the loop, the hub and the loop again have their turn
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    blocks: usize,
+    /// The program to measure, built with --release
+    #[arg(long, value_name = "FILE", default_value = "target/release/tidings")]
+    binary: PathBuf,
+    /// Fail where an event was lost, repeated or out of order, or memory does not come back to
+    /// within 5 % of the start; never for speed
+    #[arg(long)]
+    check: bool,
+    /// More flags for `tidings serve`, after `--`
+    #[arg(last = true, value_name = "FLAGS")]
+    flags: Vec<String>,
+}
+
+/// Deliveries a second that leave any machine room to breathe.
+const DELIVERIES_PER_SECOND: f64 = 50_000.0;
+const RATE_MAX: f64 = 20.0;
+
+fn main() -> ExitCode {
+    let ended = match Cli::parse().command {
+        Command::Crowd(args) => run_crowd(args),
+        Command::Limit => limit::run().map(|()| ExitCode::SUCCESS),
+    };
+    ended.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::from(2)
+    })
+}
+
+fn run_crowd(args: CrowdArgs) -> anyhow::Result<ExitCode> {
+    anyhow::ensure!(args.connections > 0 && args.events > 0, "a crowd and an event at least");
+    let rate = args.rate.unwrap_or(DELIVERIES_PER_SECOND / args.connections as f64);
+    let rate = if args.rate.is_none() { rate.min(RATE_MAX) } else { rate };
+    anyhow::ensure!(rate > 0.0, "--rate has to be more than 0");
+    let pace = Pace {
+        connections: args.connections,
+        events: args.events,
+        event_bytes: args.event_bytes,
+        rate,
+    };
+    let options =
+        crowd::Options { binary: args.binary, flags: args.flags, pace, blocks: args.blocks.max(1) };
+    let wrong = crowd::run(options)?;
+    for sentence in &wrong {
+        eprintln!("wrong: {sentence}");
+    }
+    Ok(if args.check && !wrong.is_empty() { ExitCode::from(1) } else { ExitCode::SUCCESS })
+}

@@ -1,0 +1,38 @@
+//! What a process costs, read from `/proc`; and the machine it runs on.
+//! Knows nothing of what the process does.
+
+mod cpu;
+mod machine;
+mod memory;
+mod open_files;
+mod processes;
+
+use std::time::{Duration, Instant};
+
+pub use cpu::cpu;
+pub use machine::{Machine, Ticks, stolen_share};
+pub use memory::{Memory, memory, socket_bytes};
+pub use open_files::{files_of, raise_open_files};
+
+/// How long a process has to be quiet, and how quiet.
+const QUIET_TIME: Duration = Duration::from_millis(300);
+const QUIET_SHARE: u32 = 50;
+
+/// Waits until a process does next to nothing, so that what is measured next is not the end of
+/// what came before. `false`: it did not come to rest within the time.
+///
+/// # Errors
+/// Where the process is gone.
+pub fn settle(process: u32, time_max: Duration) -> anyhow::Result<bool> {
+    let deadline = Instant::now() + time_max;
+    let mut before = cpu(process)?;
+    while Instant::now() < deadline {
+        std::thread::sleep(QUIET_TIME);
+        let now = cpu(process)?;
+        if now.saturating_sub(before) <= QUIET_TIME / QUIET_SHARE {
+            return Ok(true);
+        }
+        before = now;
+    }
+    Ok(false)
+}
