@@ -38,6 +38,28 @@ pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 255;
 /// The body of a publish of many as a JSON array, in bytes (default; a setting).
 pub const BATCH_BYTES_MAX: usize = 16 * 1024 * 1024;
 
+/// Events of an NDJSON stream that are appended at once.
+pub const NDJSON_BATCH_EVENTS_MAX: usize = 512;
+
+/// Bytes of an NDJSON stream after which a batch is appended.
+pub const NDJSON_BATCH_BYTES_MAX: usize = 256 * 1024;
+
+/// Bytes that one byte of data takes in JSON at worst: `\u0000`.
+pub const ESCAPED_BYTES_MAX: usize = 6;
+
+/// Bytes of an NDJSON line beside its data: topics, type, id and what JSON puts around them.
+pub const LINE_OVERHEAD_BYTES_MAX: usize = 64 * 1024;
+
+/// What is read and dropped of a body that was refused, so that its sender gets the answer
+/// instead of a broken connection.
+pub const DISCARD_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// How long a refused body is read and dropped.
+pub const DISCARD_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// A connection's label in bytes: a name, not a story.
+pub const LABEL_BYTES_MAX: usize = 128;
+
 /// Events in one JSON array. NDJSON has no such bound: it is stored as it streams in.
 pub const BATCH_EVENTS_MAX: usize = 10_000;
 
@@ -62,6 +84,9 @@ pub const PATTERN_SEGMENTS_MAX: usize = 64;
 /// Selectors of one subscription (default; a setting).
 pub const SELECTORS_PER_SUBSCRIPTION_MAX: usize = 100;
 
+/// Bytes of one page of history; at least one event, whatever its size.
+pub const HISTORY_BYTES_MAX: usize = 8 * 1024 * 1024;
+
 /// Events of one page of history, and of `last=`.
 pub const HISTORY_EVENTS_MAX: usize = 1_000;
 
@@ -72,6 +97,16 @@ pub const HISTORY_EVENTS: usize = 100;
 
 /// Open connections in all (default; a setting). The limit of open files usually bites first.
 pub const CONNECTIONS_MAX: usize = 100_000;
+
+/// Clients beyond the limit of connections who are told so at the same time. Those beyond it are
+/// just closed, so that a flood costs little.
+pub const REFUSALS_MAX: usize = 64;
+
+/// How long a client that has its answer may go on sending before its connection is closed.
+pub const LINGER_TIME_MAX: Duration = Duration::from_secs(1);
+
+/// How much a client that has its answer may go on sending.
+pub const LINGER_BYTES_MAX: usize = 256 * 1024;
 
 /// Streams at once on one HTTP/2 connection.
 pub const HTTP2_STREAMS_MAX: u32 = 256;
@@ -102,6 +137,12 @@ pub const SHUTDOWN_TIME_MAX: Duration = Duration::from_secs(10);
 /// which of them a subscriber gets.
 pub const PASS_EVENTS_MAX: usize = 64;
 
+/// Sockets that a shard looks after at once: enough that a crowd costs few system calls.
+pub const PASS_READY_MAX: usize = 1_024;
+
+/// What a shard takes from its inbox before sockets and events have their turn again.
+pub const PASS_INPUTS_MAX: usize = 256;
+
 /// Subscribers behind the tail that get a page each before live events have their turn again.
 pub const PASS_TURNS_MAX: usize = 64;
 
@@ -115,6 +156,9 @@ pub const PAGE_BYTES_MAX: usize = 64 * 1024;
 
 /// Events of one page of a replay.
 pub const PAGE_EVENTS_MAX: usize = 1_024;
+
+/// Frames in memory that one search for a page looks at, so that nobody holds the lock for long.
+pub const PAGE_SEARCH_EVENTS_MAX: usize = 8 * 1024;
 
 /// Replays that read from the log at the same time, so that a storm of them cannot fill the
 /// memory: each holds one page.

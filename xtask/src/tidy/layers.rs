@@ -20,7 +20,7 @@ const CORE: Layers = &[
 ];
 
 const SERVER: Layers =
-    &[&["config", "metrics"], &["auth"], &["engine"], &["api", "mercure", "admin"], &["http"]];
+    &[&["config", "metrics"], &["auth"], &["engine"], &["admin"], &["api", "mercure"], &["http"]];
 
 fn layers_of(crate_name: &str) -> Option<Layers> {
     match crate_name {

@@ -1,12 +1,11 @@
 //! Reads request bodies, never more than was agreed and never for ever.
 //! Knows nothing of what they contain.
 
-use std::time::Duration;
 
 use axum::body::{Body, HttpBody as _};
 use bytes::Bytes;
 use http_body_util::BodyExt as _;
-use tidings_core::limits::BODY_IDLE_TIME_MAX;
+use tidings_core::limits::{BODY_IDLE_TIME_MAX, DISCARD_BYTES_MAX, DISCARD_TIME_MAX};
 use tokio::time;
 
 /// Why a body could not be read.
@@ -34,13 +33,6 @@ pub(crate) enum BodyError {
         max: usize,
     },
 }
-
-/// What is still read of a body that is too long, so that a client which sends all before it
-/// listens gets to hear why.
-const DISCARD_BYTES_MAX: usize = 16 * 1024 * 1024;
-
-/// How long that may take.
-const DISCARD_TIME_MAX: Duration = Duration::from_secs(5);
 
 /// Room that is made at once, on the word of `Content-Length`; more only as it really comes.
 const CAPACITY_BYTES_MAX: usize = 64 * 1024;

@@ -394,8 +394,7 @@ impl From<BatchError> for Problem {
 impl From<StartError> for Problem {
     fn from(error: StartError) -> Self {
         match error {
-            StartError::CursorsDiffer
-            | StartError::Label
+            StartError::Label
             | StartError::Last { .. }
             | StartError::Since { .. }
             | StartError::SinceAndLast => Self::bad_request(error.to_string()),

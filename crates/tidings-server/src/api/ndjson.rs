@@ -6,6 +6,9 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use serde::Serialize;
 use tidings_core::event::IdempotencyKey;
+use tidings_core::limits::{
+    ESCAPED_BYTES_MAX, LINE_OVERHEAD_BYTES_MAX, NDJSON_BATCH_BYTES_MAX, NDJSON_BATCH_EVENTS_MAX,
+};
 
 use crate::engine::{Hub, Publish, PublishError, Published};
 
@@ -13,18 +16,6 @@ use super::body;
 use super::error::Problem;
 use super::item::{self, ItemError};
 use super::lines::{LineTooLong, Lines};
-
-/// Events of one append at most.
-const BATCH_EVENTS_MAX: usize = 512;
-
-/// Events of one append in bytes, after which it is full.
-const BATCH_BYTES_MAX: usize = 256 * 1024;
-
-/// Bytes that one byte of data takes in JSON at worst: `\u0000`.
-const ESCAPED_BYTES_MAX: usize = 6;
-
-/// Bytes of a line beside its data: topics, type, id and what JSON puts around them.
-const LINE_OVERHEAD_BYTES_MAX: usize = 64 * 1024;
 
 /// What became of a stream, as its answer has it.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
@@ -131,7 +122,7 @@ struct Batch {
 
 impl Batch {
     fn is_full(&self) -> bool {
-        self.events.len() >= BATCH_EVENTS_MAX || self.bytes >= BATCH_BYTES_MAX
+        self.events.len() >= NDJSON_BATCH_EVENTS_MAX || self.bytes >= NDJSON_BATCH_BYTES_MAX
     }
 }
 
@@ -269,7 +260,7 @@ mod tests {
         let large = format!("{{\"topic\":\"t\",\"data\":\"{}\"}}\n", "x".repeat(900)).repeat(500);
         let (batches, _) = gather(&[large.as_bytes()], None);
         assert!(batches.len() > 1);
-        assert!(batches.iter().all(|batch| batch.bytes < BATCH_BYTES_MAX + 2000));
+        assert!(batches.iter().all(|batch| batch.bytes < NDJSON_BATCH_BYTES_MAX + 2000));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderName};
 use tidings_core::cursor::Timestamp;
-use tidings_core::limits::{HISTORY_EVENTS, HISTORY_EVENTS_MAX, ID_BYTES_MAX};
+use tidings_core::limits::{HISTORY_EVENTS, HISTORY_EVENTS_MAX, ID_BYTES_MAX, LABEL_BYTES_MAX};
 
 use crate::engine::Start;
 
@@ -20,15 +20,9 @@ const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 const CURSOR_PARAMETERS: [&str; 5] =
     ["last_event_id", "lastEventId", "lastEventID", "Last-Event-ID", "evs_last_event_id"];
 
-/// A label in bytes: a name for a connection, not a story.
-const LABEL_BYTES_MAX: usize = 128;
-
 /// Why the wish is none.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub(crate) enum StartError {
-    /// Two spellings with two values.
-    #[error("the query names two different last event ids: send one, as last_event_id")]
-    CursorsDiffer,
     /// The label is no label.
     #[error("label has to be 1 to {LABEL_BYTES_MAX} visible ASCII characters")]
     Label,
@@ -84,25 +78,17 @@ pub(crate) fn parse(
     query: Option<&str>,
     now: Timestamp,
 ) -> Result<Wish, StartError> {
-    let mut cursors: Vec<(usize, Cow<'_, [u8]>)> = Vec::new();
+    // Polyfills append theirs to the address that the page gave them: the last counts.
+    let mut cursor: Option<Cow<'_, [u8]>> = None;
     let (mut since, mut last, mut label) = (None, None, None);
     for Pair { name, value } in query::pairs(query) {
         match &*name {
             "since" => since = Some(self::since(&value, now)?),
             "last" => last = Some(self::last(&value)?),
             "label" => label = Some(self::label(&value)?),
-            name => {
-                let spelling = CURSOR_PARAMETERS.iter().position(|known| *known == name);
-                if let Some(spelling) = spelling.filter(|_| !value.is_empty()) {
-                    // Old polyfills append theirs anew with each reconnect: the last counts.
-                    cursors.retain(|(other, _)| *other != spelling);
-                    cursors.push((spelling, value));
-                }
-            }
+            name if CURSOR_PARAMETERS.contains(&name) && !value.is_empty() => cursor = Some(value),
+            _ => {}
         }
-    }
-    if cursors.windows(2).any(|pair| pair[0].1 != pair[1].1) {
-        return Err(StartError::CursorsDiffer);
     }
     if since.is_some() && last.is_some() {
         return Err(StartError::SinceAndLast);
@@ -112,7 +98,7 @@ pub(crate) fn parse(
         .iter()
         .map(|value| value.as_bytes())
         .find(|value| !value.is_empty());
-    let cursor = header.or(cursors.first().map(|(_, value)| &**value));
+    let cursor = header.or(cursor.as_deref());
     let start = cursor.map(|cursor| Start::After(id(cursor))).or(since).or(last);
     Ok(Wish { start, label })
 }
@@ -305,8 +291,12 @@ mod tests {
     fn contradictions_are_refused() {
         assert_eq!(wish(None, "since=10m&last=3"), Err(StartError::SinceAndLast));
         assert_eq!(wish(Some(b"h"), "since=10m&last=3"), Err(StartError::SinceAndLast));
-        let differ = wish(None, "last_event_id=a&lastEventId=b");
-        assert_eq!(differ, Err(StartError::CursorsDiffer));
+    }
+
+    #[test]
+    fn of_several_cursors_in_the_query_the_last_counts() {
+        let wish = wish(None, "last_event_id=a&lastEventId=b&Last-Event-ID=").unwrap();
+        assert_eq!(wish.start, Some(Start::After("b".into())));
     }
 
     #[test]

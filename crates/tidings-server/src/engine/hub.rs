@@ -13,7 +13,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use tidings_core::cursor::{Cursor, Position};
 use tidings_core::event::{Event, IdempotencyKey};
-use tidings_core::limits::{PAGE_BYTES_MAX, PAGE_EVENTS_MAX};
+use tidings_core::limits::{HISTORY_BYTES_MAX, PAGE_BYTES_MAX, PAGE_EVENTS_MAX};
 use tidings_core::shard::{Framing, Interest};
 use tidings_core::sse::Frame;
 use tidings_core::topic::Selectors;
@@ -250,7 +250,6 @@ impl Hub {
     /// The body of the response to a subscriber, fed by the engine. `version` and `extensions`
     /// are the request's: where [`crate::serve`] runs the connection and it speaks HTTP/1, the
     /// extensions hold the means to take its socket over.
-    #[must_use]
     pub fn stream(
         &self,
         mut subscribed: Subscribed,
@@ -291,8 +290,8 @@ impl Hub {
         attach(self.emptiest_shard(), subscribed, Attached::Socket(socket), Some(guard));
     }
 
-    /// A page of what was published before: at most `events` events from `start` on; for
-    /// [`Start::Live`], the last ones. Private events are not among them. Cancel safe.
+    /// A page of what was published before: at most `events` events from `start` on (fewer where
+    /// they are large: [`HISTORY_BYTES_MAX`]); for [`Start::Live`], the last ones. Private events are not among them. Cancel safe.
     ///
     /// # Errors
     /// Where the log can't be read.
@@ -306,8 +305,9 @@ impl Hub {
         let start = if start == Start::Live { Start::Last(events) } else { start };
         let place = place::find(log, &start, selectors).await?;
         let mut next = place.next;
-        let mut records = Vec::new();
-        while records.len() < events {
+        let mut records: Vec<Arc<Record>> = Vec::new();
+        let mut bytes = 0;
+        while records.len() < events && bytes < HISTORY_BYTES_MAX {
             let read = Read {
                 from: next,
                 selectors,
@@ -322,7 +322,8 @@ impl Hub {
                 }
                 page => page?,
             };
-            records.extend(page.records.into_iter().filter(|record| !record.event.private));
+            let public = page.records.into_iter().filter(|record| !record.event.private);
+            records.extend(public.inspect(|record| bytes += record.event.weight()));
             if page.next == next {
                 break;
             }

@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use mio::{Events, Poll};
-use tidings_core::limits::PASS_EVENTS_MAX;
+use tidings_core::limits::{PASS_EVENTS_MAX, PASS_INPUTS_MAX, PASS_READY_MAX};
 use tidings_core::shard::{Delivery, Shard};
 
 use super::connections::{Connections, WAKER};
@@ -15,12 +15,6 @@ use super::inbox::{Attach, Inbox, Input, Outlet};
 use super::reader::{Reader, Source};
 use super::tail::{Run, Tail};
 use crate::metrics::Metrics;
-
-/// Readiness events taken at once: enough that a crowd costs few calls.
-const READY_MAX: usize = 1024;
-
-/// Inputs taken before sockets and events have their turn again.
-const INPUTS_MAX: usize = 256;
 
 /// Starts the thread. It ends with [`Input::Stop`].
 ///
@@ -73,7 +67,7 @@ struct Driver {
 
 impl Driver {
     fn drive(&mut self) -> io::Result<()> {
-        let mut ready = Events::with_capacity(READY_MAX);
+        let mut ready = Events::with_capacity(PASS_READY_MAX);
         let mut more = false;
         loop {
             let timeout = if more {
@@ -113,7 +107,7 @@ impl Driver {
 
     /// Takes what is in the inbox. `Some(true)`: there may be more; `None`: the thread ends.
     fn handle_inputs(&mut self, now: Instant) -> Option<bool> {
-        for _ in 0..INPUTS_MAX {
+        for _ in 0..PASS_INPUTS_MAX {
             let Some(input) = self.outlet.next() else { return Some(false) };
             match input {
                 Input::Attach(attach) => self.attach(*attach, now),

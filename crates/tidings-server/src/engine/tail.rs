@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use parking_lot::RwLock;
 use tidings_core::cursor::Position;
-use tidings_core::limits::{PAGE_BYTES_MAX, PAGE_EVENTS_MAX, TAIL_EVENTS_MAX};
+use tidings_core::limits::{
+    PAGE_BYTES_MAX, PAGE_EVENTS_MAX, PAGE_SEARCH_EVENTS_MAX, TAIL_EVENTS_MAX,
+};
 use tidings_core::shard::{Delivery, Interest, Page};
 
 /// A bounded run of deliveries up to the newest.
@@ -32,9 +34,6 @@ pub(crate) enum Run {
     /// What follows is no longer here: it has to go on at this position.
     Gap(Position),
 }
-
-/// Deliveries that one search for a page looks at, so that nobody holds the lock for long.
-const SEARCH_EVENTS_MAX: usize = 8 * 1024;
 
 impl Tail {
     pub(crate) fn new(next: Position, bytes_max: usize) -> Self {
@@ -92,7 +91,7 @@ impl Tail {
         let mut events = Vec::new();
         let mut bytes = 0;
         let mut next = from;
-        for delivery in ring.from(from).take(SEARCH_EVENTS_MAX) {
+        for delivery in ring.from(from).take(PAGE_SEARCH_EVENTS_MAX) {
             let wanted = (!delivery.private || interest.private)
                 && interest.selectors.matches(&delivery.topics);
             if wanted {

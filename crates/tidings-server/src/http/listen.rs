@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use axum::Router;
 use socket2::SockRef;
+use tidings_core::limits::{LINGER_BYTES_MAX, LINGER_TIME_MAX, REFUSALS_MAX};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
@@ -15,14 +16,6 @@ use crate::engine::Hub;
 
 /// How long an accept waits that failed for want of a file or of memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-
-/// Those who are told that there is no room, at once. Beyond it they are just closed, so that a
-/// flood costs little.
-const REFUSALS_MAX: usize = 64;
-
-/// How long, and how many bytes, a client may go on sending that has its answer.
-pub(super) const LINGER_TIME_MAX: Duration = Duration::from_secs(1);
-const LINGER_BYTES_MAX: usize = 256 * 1024;
 
 /// Runs `router` on `listener` until the hub shuts down and the last request is answered (within
 /// [`crate::Config::shutdown_time_max`]). Event streams over HTTP/1 are taken over by the hub's
