@@ -1,7 +1,6 @@
 //! Reads request bodies, never more than was agreed and never for ever.
 //! Knows nothing of what they contain.
 
-
 use axum::body::{Body, HttpBody as _};
 use bytes::Bytes;
 use http_body_util::BodyExt as _;

@@ -142,7 +142,6 @@ async fn a_subscription() {
         ("/topics/a?last=few", "not \"few\""),
         ("/topics/a?last=1001", "history_events_max"),
         ("/topics/a?since=1m&last=1", "exclude each other"),
-        ("/topics/a?last_event_id=a&lastEventId=b", "two different last event ids"),
         ("/topics/a?label=a%20b", "visible ASCII"),
     ] {
         refused(&world, request("GET", path, &[], Body::empty()), 400, part).await;
