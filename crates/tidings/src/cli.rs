@@ -99,10 +99,15 @@ once.";
 
 /// Run a hub with pages and made-up events to look at
 #[derive(Args, Debug)]
+#[command(after_help = DEMO_HELP)]
 pub(crate) struct DemoArgs {
     #[command(flatten)]
     pub(crate) flags: Flags<Demo>,
 }
+
+const DEMO_HELP: &str = "\
+tidings.toml and most TIDINGS_* variables do not count here: they describe a real hub, whose log the
+demo must not fill.";
 
 /// Publish one event, each line of stdin, or a file of them
 #[derive(Args, Debug)]

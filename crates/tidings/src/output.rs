@@ -17,7 +17,7 @@ pub(crate) fn write(text: &str) -> anyhow::Result<()> {
 /// Writes a line.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub(crate) fn line(text: &str) -> anyhow::Result<()> {
     let mut line = String::with_capacity(text.len() + 1);
     line.push_str(text);

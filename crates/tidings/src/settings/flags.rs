@@ -28,6 +28,9 @@ pub(crate) trait Group {
         Settings::default()
     }
 
+    /// Whether the file and the environment count too.
+    const FLAGS_ONLY: bool = false;
+
     /// Whether all commands below take the flags too.
     const GLOBAL: bool = false;
 }
@@ -62,6 +65,8 @@ impl Group for Demo {
     fn defaults() -> Settings {
         Settings { log: super::Keep::Memory, ..Settings::default() }
     }
+
+    const FLAGS_ONLY: bool = true;
 }
 
 impl Group for Everywhere {
@@ -95,7 +100,11 @@ impl<G: Group> Args for Flags<G> {
                 }
             };
             let arg = if G::GLOBAL { arg.help_heading(GLOBAL_HEADING) } else { arg };
-            arg.help(format!("{}{default} [env: {}]", setting.help, setting.variable()))
+            let variable = match G::FLAGS_ONLY {
+                true => String::new(),
+                false => format!(" [env: {}]", setting.variable()),
+            };
+            arg.help(format!("{}{default}{variable}", setting.help))
         }))
     }
 

@@ -15,6 +15,8 @@ fn help_is_success_and_shows_defaults_variables_and_examples() {
     for text in ["127.0.0.1:3000", "TIDINGS_LISTEN", "disk:./tidings-data", "Examples:"] {
         assert!(serve.contains(text), "{text}");
     }
+    let demo = run(&["demo", "--help"]).stdout;
+    assert!(demo.contains("[default: memory]") && !demo.contains("TIDINGS_LISTEN"), "{demo}");
     assert!(run(&["--version"]).lines()[0].starts_with("tidings "));
 }
 
