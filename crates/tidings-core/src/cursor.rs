@@ -27,6 +27,11 @@ impl Incarnation {
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).expect("made of ASCII letters and digits only")
     }
+
+    /// The same as bytes, without a check on the way.
+    pub(crate) fn as_bytes(&self) -> &[u8; 8] {
+        &self.0
+    }
 }
 
 impl FromStr for Incarnation {

@@ -6,8 +6,8 @@
 //! (`protocol/sse.md`, "What follows for the hub's wire"). No input makes it panic and none adds a
 //! field: the types of [`crate::event`] hold no line breaks, and `data` is split at each of its.
 
-use bytes::{BufMut, Bytes, BytesMut};
-use memchr::memchr2;
+use bytes::Bytes;
+use memchr::{memchr_iter, memchr2};
 
 use crate::cursor::{Cursor, Incarnation, Position};
 use crate::event::Event;
@@ -32,11 +32,8 @@ impl Frame {
     #[must_use]
     pub fn event(cursor: Cursor, event: &Event) -> Self {
         match &event.id {
-            Some(id) => Self::block(id.as_str(), event),
-            None => {
-                let mut id = IdText::default();
-                Self::block(id.write(cursor), event)
-            }
+            Some(id) => Self::block(id.as_str().as_bytes(), event),
+            None => Self::block(IdText::new(cursor).as_bytes(), event),
         }
     }
 
@@ -87,107 +84,133 @@ impl Frame {
         self.chunk.slice(self.head as usize..self.chunk.len() - CHUNK_END.len())
     }
 
-    fn block(id: &str, event: &Event) -> Self {
+    fn block(id: &[u8], event: &Event) -> Self {
         let data = event.data.as_bytes();
-        let event_type = event.event_type.as_ref().map(|event_type| event_type.as_str());
-        let retry = event.retry.map(|retry| retry.as_ms().to_string());
-        let field = |name: &str, value: &str| name.len() + value.len() + 1;
-        let length = field("id: ", id)
-            + event_type.map_or(0, |value| field("event: ", value))
-            + retry.as_deref().map_or(0, |value| field("retry: ", value))
-            + data_length(data)
+        // Most data is one line: looked for once, it tells the length and how to put it.
+        let first_break = find_break(data);
+        let event_type = event.event_type.as_ref().map(|event_type| event_type.as_str().as_bytes());
+        let mut digits = [0; DIGITS_MAX];
+        let retry = event.retry.map(|retry| write_digits(&mut digits, retry.as_ms().into()));
+        let field = |name: &[u8], value: &[u8]| name.len() + value.len() + 1;
+        let length = field(ID, id)
+            + event_type.map_or(0, |value| field(EVENT, value))
+            + retry.map_or(0, |value| field(RETRY, value))
+            + data_length(data, first_break)
             + 1;
         Self::write(length, |out| {
-            put_field(out, "id: ", id);
+            put_field(out, ID, id);
             if let Some(value) = event_type {
-                put_field(out, "event: ", value);
+                put_field(out, EVENT, value);
             }
-            if let Some(value) = &retry {
-                put_field(out, "retry: ", value);
+            if let Some(value) = retry {
+                put_field(out, RETRY, value);
             }
-            put_data(out, data);
-            out.put_u8(b'\n');
+            put_data(out, data, first_break);
+            out.push(b'\n');
         })
     }
 
     fn text(text: &str) -> Self {
-        Self::write(text.len(), |out| out.put_slice(text.as_bytes()))
+        Self::write(text.len(), |out| out.extend_from_slice(text.as_bytes()))
     }
 
     /// One allocation of the exact size: head, `length` bytes by `put`, end.
-    fn write(length: usize, put: impl FnOnce(&mut BytesMut)) -> Self {
+    fn write(length: usize, put: impl FnOnce(&mut Vec<u8>)) -> Self {
         let digits = (usize::BITS - length.leading_zeros()).div_ceil(4).max(1) as usize;
         let head = digits + CHUNK_END.len();
-        let mut out = BytesMut::with_capacity(head + length + CHUNK_END.len());
+        let mut out = Vec::with_capacity(head + length + CHUNK_END.len());
         for digit in (0..digits).rev() {
-            out.put_u8(b"0123456789abcdef"[(length >> (4 * digit)) & 15]);
+            out.push(b"0123456789abcdef"[(length >> (4 * digit)) & 15]);
         }
-        out.put_slice(CHUNK_END);
+        out.extend_from_slice(CHUNK_END);
         put(&mut out);
         assert_eq!(out.len(), head + length, "a chunk is as long as its head says");
-        out.put_slice(CHUNK_END);
+        out.extend_from_slice(CHUNK_END);
         let head = u8::try_from(head).expect("16 hexadecimal digits at most");
-        Self { chunk: out.freeze(), head }
+        Self { chunk: out.into(), head }
     }
 }
 
-fn put_field(out: &mut BytesMut, name: &str, value: &str) {
-    out.put_slice(name.as_bytes());
-    out.put_slice(value.as_bytes());
-    out.put_u8(b'\n');
-}
-
+const ID: &[u8] = b"id: ";
+const EVENT: &[u8] = b"event: ";
+const RETRY: &[u8] = b"retry: ";
 const DATA: &[u8] = b"data: ";
 
-fn data_length(data: &[u8]) -> usize {
-    let mut length = 0;
-    each_line(data, |line| length += DATA.len() + line.len() + 1);
-    length
+fn put_field(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    out.extend_from_slice(name);
+    out.extend_from_slice(value);
+    out.push(b'\n');
 }
 
-fn put_data(out: &mut BytesMut, data: &[u8]) {
-    each_line(data, |line| {
-        out.put_slice(DATA);
-        out.put_slice(line);
-        out.put_u8(b'\n');
-    });
+/// How many bytes [`put_data`] puts. It counts breaks and does not split at them, which for text
+/// of many short lines is several times as fast.
+fn data_length(data: &[u8], first_break: Option<usize>) -> usize {
+    let Some(first) = first_break else { return DATA.len() + data.len() + 1 };
+    let rest = &data[first..];
+    let line_feeds = memchr_iter(b'\n', rest).count();
+    let (mut returns, mut pairs) = (0, 0);
+    for at in memchr_iter(b'\r', rest) {
+        returns += 1;
+        pairs += usize::from(rest.get(at + 1) == Some(&b'\n'));
+    }
+    let lines = line_feeds + returns - pairs + 1;
+    data.len() - line_feeds - returns + lines * (DATA.len() + 1)
 }
 
 /// Splits at CRLF, CR and LF, as a client's parser will. Text that ends in a break has an empty
 /// last line, which brings the break back on the other side.
-fn each_line<'a>(mut text: &'a [u8], mut line: impl FnMut(&'a [u8])) {
-    while let Some(at) = memchr2(b'\r', b'\n', text) {
-        line(&text[..at]);
-        let end = if text[at..].starts_with(b"\r\n") { at + 2 } else { at + 1 };
-        text = &text[end..];
+fn put_data(out: &mut Vec<u8>, mut data: &[u8], first_break: Option<usize>) {
+    let mut next_break = first_break;
+    while let Some(at) = next_break {
+        put_field(out, DATA, &data[..at]);
+        let end = if data[at..].starts_with(b"\r\n") { at + 2 } else { at + 1 };
+        data = &data[end..];
+        next_break = find_break(data);
     }
-    line(text);
+    put_field(out, DATA, data);
 }
 
-/// Room for a cursor's text, so that an event costs one allocation only.
-#[derive(Default)]
+fn find_break(data: &[u8]) -> Option<usize> {
+    memchr2(b'\r', b'\n', data)
+}
+
+/// A cursor's text, made without an allocation and without the machinery of `format!`, which
+/// would cost as much as the rest of a short event.
 struct IdText {
-    text: [u8; 32],
+    text: [u8; ID_TEXT_BYTES],
     length: usize,
 }
 
+const ID_TEXT_BYTES: usize = 8 + 1 + DIGITS_MAX;
+
 impl IdText {
-    fn write(&mut self, cursor: Cursor) -> &str {
-        use std::fmt::Write;
-        write!(self, "{cursor}").expect("8 + 1 + 20 bytes fit 32");
-        std::str::from_utf8(&self.text[..self.length]).expect("only whole texts were written")
+    fn new(cursor: Cursor) -> Self {
+        let mut text = [0; ID_TEXT_BYTES];
+        text[..8].copy_from_slice(cursor.incarnation.as_bytes());
+        text[8] = b'-';
+        let mut digits = [0; DIGITS_MAX];
+        let digits = write_digits(&mut digits, cursor.position.0);
+        text[9..][..digits.len()].copy_from_slice(digits);
+        Self { text, length: 9 + digits.len() }
+    }
+
+    fn as_bytes(&self) -> &[u8] {
+        &self.text[..self.length]
     }
 }
 
-impl std::fmt::Write for IdText {
-    fn write_str(&mut self, text: &str) -> std::fmt::Result {
-        let end = self.length + text.len();
-        self.text
-            .get_mut(self.length..end)
-            .ok_or(std::fmt::Error)?
-            .copy_from_slice(text.as_bytes());
-        self.length = end;
-        Ok(())
+/// The digits of 2⁶⁴ − 1.
+const DIGITS_MAX: usize = 20;
+
+fn write_digits(digits: &mut [u8; DIGITS_MAX], mut number: u64) -> &[u8] {
+    let mut start = DIGITS_MAX;
+    loop {
+        start -= 1;
+        digits[start] = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            return &digits[start..];
+        }
     }
 }
 
@@ -280,6 +303,14 @@ mod tests {
             "id: k3f9x2ab-0\nevent: tidings.reset\n\
              data: {\"from\":\"\\\"\\u000a\\\\\\u0001\",\"oldest\":\"k3f9x2ab-1\"}\n\n"
         );
+    }
+
+    #[test]
+    fn a_cursor_is_written_as_it_displays() {
+        for position in [0, 9, 10, 4711, u64::MAX] {
+            let cursor = cursor(position);
+            assert_eq!(IdText::new(cursor).as_bytes(), cursor.to_string().as_bytes());
+        }
     }
 
     /// What the standard makes of line breaks: each of the three comes back as LF.
