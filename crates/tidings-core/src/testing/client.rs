@@ -93,6 +93,8 @@ impl Client {
             Framing::Chunked => self.chunks.push(&bytes, &mut content),
             Framing::Raw => content.extend_from_slice(&bytes),
         }
+        // Our lines end in LF: a CR is a chunk's, where there should be none.
+        assert!(!content.contains(&b'\r'), "chunk framing in the content");
         self.decoder.push(&content).expect("nothing is longer than all memory");
         while let Some(message) = self.decoder.next() {
             if message.event_type == "tidings.reset" {

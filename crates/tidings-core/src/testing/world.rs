@@ -211,10 +211,13 @@ impl World {
             assert_eq!(held.entries, entries, "a selector has an entry in the index");
             assert_eq!(held.scratch, 0, "a pass leaves nothing behind");
             assert!(held.cut_bytes_max <= cut_bytes_max, "no more than one frame is kept");
+            let timeout = node.shard.poll_timeout();
+            let is_fresh = timeout.is_none_or(|at| at + self.settings.heartbeat > self.now);
+            assert!(is_fresh, "no timeout has long passed: a driver would spin to catch up");
             if clients.is_empty() {
                 assert!(node.shard.is_empty());
                 assert!(held.is_nothing(), "who has left holds nothing: {held:?}");
-                assert_eq!(node.shard.poll_timeout(), None);
+                assert_eq!(timeout, None);
             }
         }
         for connection in self.clients.iter().filter_map(Client::connection) {

@@ -285,6 +285,7 @@ fn nobody_needs_waking_when_nobody_is_there() {
     world.apply(&Op::Disconnect { client });
     world.apply(&Op::Advance { time: Duration::from_secs(24 * 60 * 60) });
     let client = live(&mut world, "a");
+    world.check();
     world.apply(&Op::Advance { time: HEARTBEAT });
     assert_eq!(world.client(client).connection().unwrap().heartbeats, 1);
     assert_eq!(world.take_counts(0).heartbeats, 1);
