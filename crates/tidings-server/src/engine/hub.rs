@@ -21,6 +21,7 @@ use tidings_log::{Append, AppendError, Bounds, Log, Read, ReadError, Record};
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::AbortHandle;
+use tokio::time::Instant;
 
 use super::body::{EventBody, Queue};
 use super::inbox::{Attach, Attached, ConnectionGuard, Inbox, Input};
@@ -49,8 +50,8 @@ struct Inner {
     tasks: Vec<AbortHandle>,
     /// One for each connection that may still come.
     admissions: Arc<Semaphore>,
-    /// True once the hub shuts down.
-    shutdown: watch::Sender<bool>,
+    /// Once the hub shuts down: until when it waits for what is being written.
+    shutdown: watch::Sender<Option<Instant>>,
 }
 
 /// One event to publish.
@@ -145,7 +146,7 @@ impl Hub {
         let pump = runtime.spawn(pump(Arc::clone(&log), follow, tail, shards.clone()));
         let trim = runtime.spawn(trim(Arc::clone(&log), Arc::clone(&metrics)));
         let tasks = vec![pump.abort_handle(), trim.abort_handle()];
-        let shutdown = watch::Sender::new(false);
+        let shutdown = watch::Sender::new(None);
         let threads = Mutex::new(threads);
         let admissions = Arc::new(Semaphore::new(config.connections_max));
         let inner = Inner { config, log, metrics, shards, threads, tasks, admissions, shutdown };
@@ -368,7 +369,11 @@ impl Hub {
     /// Begins to shut down: [`Hub::ready`] says so, [`crate::serve`] stops accepting, and all
     /// streams end once what is being written is whole. Calling it twice is fine.
     pub fn begin_shutdown(&self) {
-        self.inner.shutdown.send_replace(true);
+        let deadline = Instant::now() + self.inner.config.shutdown_time_max;
+        // Whoever asks again does not get more time.
+        self.inner.shutdown.send_modify(|shutdown| {
+            shutdown.get_or_insert(deadline);
+        });
         for shard in &self.inner.shards {
             shard.send(Input::End);
         }
@@ -377,6 +382,11 @@ impl Hub {
     /// Whether [`Hub::begin_shutdown`] was called.
     #[must_use]
     pub fn is_shutting_down(&self) -> bool {
+        self.shutdown_deadline().is_some()
+    }
+
+    /// Until when a shutdown that has begun waits for what is being written.
+    pub(crate) fn shutdown_deadline(&self) -> Option<Instant> {
         *self.inner.shutdown.borrow()
     }
 
@@ -384,16 +394,16 @@ impl Hub {
     pub async fn shutting_down(&self) {
         let mut shutdown = self.inner.shutdown.subscribe();
         // The sender lives as long as this handle.
-        let _ = shutdown.wait_for(|begun| *begun).await;
+        let _ = shutdown.wait_for(Option::is_some).await;
     }
 
-    /// Shuts down, waits for the streams to end (at most as long as the settings say), then
-    /// stops the engine and closes the log.
+    /// Shuts down, waits for the streams to end (until the settings' time is up, counted from
+    /// [`Hub::begin_shutdown`]), then stops the engine and closes the log.
     pub async fn close(&self) {
         self.begin_shutdown();
-        let deadline = tokio::time::Instant::now() + self.inner.config.shutdown_time_max;
+        let deadline = self.shutdown_deadline().expect("it has begun");
         while self.inner.shards.iter().any(|shard| shard.subscribers() > 0) {
-            if tokio::time::Instant::now() >= deadline {
+            if Instant::now() >= deadline {
                 tracing::warn!("some subscribers took no more: they are cut off");
                 break;
             }

@@ -64,7 +64,8 @@ pub async fn serve(listener: TcpListener, router: Router, hub: Hub) -> io::Resul
     }
     drop(listener);
     let finish = async { while connections.join_next().await.is_some() {} };
-    if tokio::time::timeout(hub.config().shutdown_time_max, finish).await.is_err() {
+    let deadline = hub.shutdown_deadline().expect("that is why the loop has ended");
+    if tokio::time::timeout_at(deadline, finish).await.is_err() {
         tracing::warn!("some requests were not finished in time: they are cut off");
     }
     Ok(())
