@@ -19,7 +19,7 @@ const ALLOWED_HEADERS: &str =
     "Accept, Authorization, Cache-Control, Content-Type, Last-Event-ID, X-Requested-With, *";
 
 /// The headers of answers that pages may read beside those that all may.
-const EXPOSED_HEADERS: &str = "Idempotent-Replayed, Retry-After, Tidings-Resume";
+const EXPOSED_HEADERS: &str = "Idempotent-Replayed, Retry-After, Tidings-Cursor, Tidings-Resume";
 
 /// How long a browser may remember the answer to a preflight, in seconds: two hours, more than
 /// which Chromium does not keep.

@@ -9,7 +9,7 @@ use axum::http::request::Parts;
 use axum::http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Version, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
-use tidings_core::cursor::Timestamp;
+use tidings_core::cursor::{Cursor, Timestamp};
 use tidings_core::topic::Selectors;
 
 use crate::engine::{Hub, Start, Subscription, Verdict};
@@ -20,6 +20,10 @@ use super::start;
 
 /// Says what became of the wish to begin somewhere: `live`, `resumed` or `reset`.
 const TIDINGS_RESUME: HeaderName = HeaderName::from_static("tidings-resume");
+
+/// The place after which the stream begins. A client that is cut off before its first event comes
+/// back with it as its `Last-Event-ID`.
+const TIDINGS_CURSOR: HeaderName = HeaderName::from_static("tidings-cursor");
 
 /// Who asks for an event stream: where it is to begin, and the connection that it comes on.
 ///
@@ -98,14 +102,14 @@ impl Subscriber {
         if self.head_only {
             // Never polled; only that its length is not known matters.
             let body = Body::from_stream(stream::pending::<Result<&[u8], std::io::Error>>());
-            return Ok(EventStream { verdict: None, http1, body });
+            return Ok(EventStream { place: None, http1, body });
         }
         let start = self.start.unwrap_or(Start::Live);
         let subscription = Subscription { selectors, start, label: self.label };
         let subscribed = hub.subscribe(subscription).await?;
-        let verdict = Some(subscribed.verdict);
+        let place = Some((subscribed.verdict, subscribed.cursor));
         let body = hub.stream(subscribed, self.version, &self.extensions);
-        Ok(EventStream { verdict, http1, body })
+        Ok(EventStream { place, http1, body })
     }
 
     pub(crate) fn from_parts(parts: &Parts) -> Result<Self, Problem> {
@@ -132,7 +136,7 @@ impl<S: Sync> FromRequestParts<S> for Subscriber {
 #[derive(Debug)]
 pub struct EventStream {
     /// `None` in the answer to `HEAD`, which looks nothing up.
-    verdict: Option<Verdict>,
+    place: Option<(Verdict, Cursor)>,
     http1: bool,
     body: Body,
 }
@@ -141,7 +145,7 @@ impl EventStream {
     /// What became of the wish to begin somewhere; `None` for a `HEAD` request.
     #[must_use]
     pub fn verdict(&self) -> Option<Verdict> {
-        self.verdict
+        self.place.map(|(verdict, _)| verdict)
     }
 }
 
@@ -158,8 +162,10 @@ impl IntoResponse for EventStream {
         if self.http1 {
             set(header::CONNECTION, "keep-alive");
         }
-        if let Some(verdict) = self.verdict {
+        if let Some((verdict, cursor)) = self.place {
             tell_verdict(headers, verdict);
+            let cursor = HeaderValue::try_from(cursor.to_string());
+            headers.insert(TIDINGS_CURSOR, cursor.expect("letters, digits and a dash"));
         }
         response
     }

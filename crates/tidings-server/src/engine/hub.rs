@@ -104,6 +104,9 @@ pub struct Subscription {
 pub struct Subscribed {
     /// What became of the wish to begin somewhere.
     pub verdict: Verdict,
+    /// The place after which the stream begins: with it a client that has not got an event yet
+    /// comes back without missing one.
+    pub cursor: Cursor,
     interest: Interest,
     label: Option<Box<str>>,
     /// What the stream begins with.
@@ -240,8 +243,10 @@ impl Hub {
         }
         let interest =
             Interest { selectors, next: place.next, framing: Framing::Raw, private: false };
+        let cursor = self.cursor_before(place.next);
         Ok(Subscribed {
             verdict: place.verdict,
+            cursor,
             interest,
             label: label.map(String::into_boxed_str),
             first: first.into(),
@@ -330,9 +335,7 @@ impl Hub {
             }
             next = page.next;
         }
-        let position = Position(next.0.saturating_sub(1));
-        let next = Cursor { incarnation: log.bounds().incarnation, position };
-        Ok(History { records, next, verdict: place.verdict })
+        Ok(History { records, next: self.cursor_before(next), verdict: place.verdict })
     }
 
     /// The last events that are selected, oldest first.
@@ -418,6 +421,12 @@ impl Hub {
             tracing::error!("a shard's thread has panicked");
         }
         self.inner.log.close().await;
+    }
+
+    /// The cursor after which `next` is the first position.
+    fn cursor_before(&self, next: Position) -> Cursor {
+        let position = Position(next.0.saturating_sub(1));
+        Cursor { incarnation: self.bounds().incarnation, position }
     }
 
     fn emptiest_shard(&self) -> &Inbox {

@@ -4,9 +4,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
-use jiff::Timestamp;
-use jiff::fmt::rfc2822;
-use reqwest::header::{ACCEPT, CONTENT_TYPE, DATE, HeaderValue, RETRY_AFTER};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use reqwest::{Response, StatusCode};
 use tidings_core::sse::{Decoder, Message};
 use tokio::time;
@@ -24,26 +22,23 @@ const RETRY_AFTER_MAX: Duration = Duration::from_secs(60 * 60);
 #[derive(Clone, Debug)]
 pub(super) struct Place {
     last_event_id: String,
-    /// What the user asked for; holds until there was a connection.
+    /// What the user asked for; holds until there is an id to go on from.
     last: Option<usize>,
     since: Option<String>,
-    connected: bool,
 }
 
 impl Place {
     /// Where the user wants to begin.
     pub(super) fn new(args: &SubscribeArgs) -> Self {
         let last_event_id = args.last_event_id.clone().unwrap_or_default();
-        Self { last_event_id, last: args.last, since: args.since.clone(), connected: false }
+        Self { last_event_id, last: args.last, since: args.since.clone() }
     }
 
-    /// A connection was made, at this time of the hub's. Until it brings an event there is no id
-    /// to go on from; so, should it break, the next begins with what was published since then.
-    /// The hub tells the time in seconds: an event a little older may come too, none is missing.
-    fn connected(&mut self, time: Option<Timestamp>) {
-        if let Some(time) = time.filter(|_| !self.connected) {
-            (self.last, self.since) = (None, Some(time.to_string()));
-            self.connected = true;
+    /// A connection was made, and this is the place that its stream begins after. Should it break
+    /// before it brings an event, the next one begins there too.
+    fn connected(&mut self, cursor: Option<&str>) {
+        if let Some(cursor) = cursor.filter(|_| self.last_event_id.is_empty()) {
+            cursor.clone_into(&mut self.last_event_id);
         }
     }
 
@@ -128,17 +123,12 @@ async fn answered(
     if !essence.eq_ignore_ascii_case("text/event-stream") {
         bail!("the answer is no event stream but {essence:?}: is the URL right?");
     }
-    place.connected(time(&response));
+    let cursor = response.headers().get("Tidings-Cursor");
+    place.connected(cursor.and_then(|cursor| cursor.to_str().ok()));
     let verdict = response.headers().get("Tidings-Resume");
     let was_reset = verdict.is_some_and(|verdict| verdict == "reset");
     let decoder = Decoder::resuming(EVENT_BYTES_MAX, place.last_event_id.clone());
     Ok(Opened::Stream(Box::new(Stream { response, decoder, idle_time_max, was_reset })))
-}
-
-/// When the hub answered, by its own clock.
-fn time(response: &Response) -> Option<Timestamp> {
-    let time = response.headers().get(DATE)?.to_str().ok()?;
-    Some(rfc2822::parse(time).ok()?.timestamp())
 }
 
 /// Only the form in seconds: hubs have no reason to send a date.
@@ -202,18 +192,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn without_an_id_it_goes_on_from_the_time_of_the_first_connection() {
-        let check = |place: &Place, last, since: Option<&str>| {
-            assert_eq!((place.last, place.since.as_deref()), (last, since));
-        };
-        let mut place =
-            Place { last_event_id: String::new(), last: Some(3), since: None, connected: false };
+    fn without_an_event_it_goes_on_from_where_the_first_connection_began() {
+        let mut place = Place { last_event_id: String::new(), last: Some(3), since: None };
         place.connected(None);
-        check(&place, Some(3), None);
-        let time = |text| rfc2822::parse(text).ok().map(|time| time.timestamp());
-        place.connected(time("Sun, 22 Nov 2026 16:07:20 GMT"));
-        check(&place, None, Some("2026-11-22T16:07:20Z"));
-        place.connected(time("Sun, 22 Nov 2026 16:09:00 GMT"));
-        check(&place, None, Some("2026-11-22T16:07:20Z"));
+        assert_eq!(place.last_event_id, "");
+        place.connected(Some("k3f9x2ab-7"));
+        assert_eq!(place.last_event_id, "k3f9x2ab-7");
+        place.passed("k3f9x2ab-9");
+        place.connected(Some("k3f9x2ab-9"));
+        assert_eq!(place.last_event_id, "k3f9x2ab-9");
     }
 }
