@@ -84,7 +84,7 @@ async fn http_1_0_gets_the_stream_without_chunks() {
     let id = world.post("/topics/a", "hi").await["id"].clone();
     let id = id.as_str().unwrap();
     let event = until(&mut socket, "data: hi\n\n").await;
-    assert!(event.ends_with(&format!("\nid: {id}\ndata: hi\n\n")), "{event:?}");
+    assert!(event.ends_with(&format!("id: {id}\ndata: hi\n\n")), "{event:?}");
     world.hub.close().await;
     assert_eq!(rest(&mut socket).await, "", "no last chunk either");
 }
