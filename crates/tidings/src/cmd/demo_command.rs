@@ -41,6 +41,6 @@ fn lines(url: &str) -> Vec<String> {
     vec![
         format!("open        {url}/"),
         format!("subscribe   curl -N {url}/events"),
-        format!("publish     curl -d 'hello' {url}/topics/demo/chat"),
+        format!("publish     curl -d 'hello' {url}/topics/demo/notifications"),
     ]
 }
