@@ -13,11 +13,18 @@ use parking_lot::Mutex;
 use tidings_core::limits::BODY_QUEUE_BYTES_MAX;
 use tidings_core::shard::{SubscriberId, Written};
 
-use super::inbox::{Inbox, Input};
+/// What a body tells its shard.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Notice {
+    /// It was dropped: its client has gone.
+    Gone(SubscriberId),
+    /// It takes bytes again.
+    Writable(SubscriberId),
+}
 
 /// What stands between a shard and a body: at most [`BODY_QUEUE_BYTES_MAX`] bytes.
 pub(crate) struct Queue {
-    inbox: Inbox,
+    notify: Box<dyn Fn(Notice) + Send + Sync>,
     state: Mutex<State>,
 }
 
@@ -37,8 +44,9 @@ struct State {
 }
 
 impl Queue {
-    pub(crate) fn new(inbox: Inbox) -> Arc<Self> {
-        Arc::new(Self { inbox, state: Mutex::default() })
+    /// A queue whose shard hears of it by `notify`, which must not wait.
+    pub(crate) fn new(notify: impl Fn(Notice) + Send + Sync + 'static) -> Arc<Self> {
+        Arc::new(Self { notify: Box::new(notify), state: Mutex::default() })
     }
 
     /// The shard has taken it in under this id. `false`: the body has gone meanwhile.
@@ -116,7 +124,7 @@ impl Body for EventBody {
         }
         drop(state);
         if let Some(id) = writable {
-            self.queue.inbox.send(Input::Writable(id));
+            (self.queue.notify)(Notice::Writable(id));
         }
         Poll::Ready(Some(Ok(Frame::data(bytes))))
     }
@@ -130,7 +138,7 @@ impl Drop for EventBody {
         let id = state.id;
         drop(state);
         if let Some(id) = id {
-            self.queue.inbox.send(Input::Gone(id));
+            (self.queue.notify)(Notice::Gone(id));
         }
     }
 }

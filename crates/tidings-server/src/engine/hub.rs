@@ -9,15 +9,14 @@ use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{Extensions, Version};
-use bytes::Bytes;
 use parking_lot::Mutex;
 use tidings_core::cursor::{Cursor, Position};
-use tidings_core::event::{Event, IdempotencyKey};
+use tidings_core::event::Event;
 use tidings_core::limits::{HISTORY_BYTES_MAX, PAGE_BYTES_MAX, PAGE_EVENTS_MAX};
 use tidings_core::shard::{Framing, Interest};
 use tidings_core::sse::Frame;
 use tidings_core::topic::Selectors;
-use tidings_log::{Append, AppendError, Bounds, Log, Read, ReadError, Record};
+use tidings_log::{Append, Bounds, Log, Read, ReadError, Record};
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, watch};
 use tokio::task::AbortHandle;
@@ -25,12 +24,13 @@ use tokio::time::Instant;
 
 use super::body::{EventBody, Queue};
 use super::inbox::{Attach, Attached, ConnectionGuard, Inbox, Input};
-use super::place::{self, Start, Verdict};
+use super::place::{self, Start};
 use super::pump::{now, pump, trim};
 use super::reader::Source;
 use super::shard_thread;
 use super::tail::Tail;
 use super::takeover::{StubBody, Takeover};
+use super::terms::{History, Publish, PublishError, Published, Subscribed, Subscription};
 use crate::config::Config;
 use crate::metrics::Metrics;
 
@@ -52,76 +52,6 @@ struct Inner {
     admissions: Arc<Semaphore>,
     /// Once the hub shuts down: until when it waits for what is being written.
     shutdown: watch::Sender<Option<Instant>>,
-}
-
-/// One event to publish.
-#[derive(Clone, Debug)]
-pub struct Publish {
-    /// The event.
-    pub event: Event,
-    /// Makes a repetition of this publish the same publish.
-    pub key: Option<IdempotencyKey>,
-}
-
-/// What was kept.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Published {
-    /// The event's id: its publisher's, or the cursor.
-    pub id: String,
-    /// Its place in the log.
-    pub position: Position,
-    /// It was there already, under the same idempotency key.
-    pub repeated: bool,
-}
-
-/// Why nothing was published.
-#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-pub enum PublishError {
-    /// The log refused.
-    #[error(transparent)]
-    Append(#[from] AppendError),
-    /// The chosen id has the form of this log's own ids, and would be taken for another event's.
-    #[error("the id {id:?} has the form of this hub's own ids: choose another, or leave it out")]
-    OwnId {
-        /// The id.
-        id: String,
-    },
-}
-
-/// What somebody wants to receive, and from where on.
-#[derive(Clone, Debug)]
-pub struct Subscription {
-    /// Which events.
-    pub selectors: Selectors,
-    /// From where on.
-    pub start: Start,
-    /// A name that the client gives its connections, by which [`Hub::cut`] finds them.
-    pub label: Option<String>,
-}
-
-/// A subscription that has its place and waits for a connection.
-#[derive(Debug)]
-pub struct Subscribed {
-    /// What became of the wish to begin somewhere.
-    pub verdict: Verdict,
-    /// The place after which the stream begins: with it a client that has not got an event yet
-    /// comes back without missing one.
-    pub cursor: Cursor,
-    interest: Interest,
-    label: Option<Box<str>>,
-    /// What the stream begins with.
-    first: Bytes,
-}
-
-/// A run of events that were published before.
-#[derive(Clone, Debug)]
-pub struct History {
-    /// The events, oldest first.
-    pub records: Vec<Arc<Record>>,
-    /// The cursor after which the next page begins, or a stream goes on without a gap.
-    pub next: Cursor,
-    /// What became of the wish to begin somewhere.
-    pub verdict: Verdict,
 }
 
 impl Hub {
@@ -271,7 +201,8 @@ impl Hub {
             return Body::new(StubBody::new(first, subscribed, takeover.clone()));
         }
         let shard = self.emptiest_shard();
-        let queue = Queue::new(shard.clone());
+        let inbox = shard.clone();
+        let queue = Queue::new(move |notice| inbox.send(Input::Body(notice)));
         let body = EventBody::new(first, Arc::clone(&queue));
         attach(shard, subscribed, Attached::Body(queue), None);
         Body::new(body)

@@ -12,7 +12,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use tidings_core::shard::{Interest, Page, SubscriberId};
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::body::Queue;
+use super::body::{Notice, Queue};
 
 /// What a shard's thread is told.
 pub(crate) enum Input {
@@ -21,10 +21,8 @@ pub(crate) enum Input {
     /// A page that a subscriber asked for. It counts among the pages under way until it has been
     /// taken.
     Page(SubscriberId, Page, OwnedSemaphorePermit),
-    /// A body takes bytes again.
-    Writable(SubscriberId),
-    /// A body was dropped: its client has gone.
-    Gone(SubscriberId),
+    /// What a body has to say.
+    Body(Notice),
     /// The streams with this label end.
     Cut(Arc<str>),
     /// All streams end, and those that come later too.

@@ -15,8 +15,10 @@ mod reader;
 mod shard_thread;
 mod tail;
 mod takeover;
+mod terms;
 
-pub use hub::{History, Hub, Publish, PublishError, Published, Subscribed, Subscription};
+pub use hub::Hub;
 pub(crate) use inbox::ConnectionGuard;
 pub use place::{Start, Verdict};
 pub use takeover::Takeover;
+pub use terms::{History, Publish, PublishError, Published, Subscribed, Subscription};

@@ -10,6 +10,7 @@ use mio::{Events, Poll};
 use tidings_core::limits::{PASS_EVENTS_MAX, PASS_INPUTS_MAX, PASS_READY_MAX};
 use tidings_core::shard::{Delivery, Shard};
 
+use super::body::Notice;
 use super::connections::{Connections, WAKER};
 use super::inbox::{Attach, Inbox, Input, Outlet};
 use super::reader::{Reader, Source};
@@ -114,10 +115,12 @@ impl Driver {
                 Input::Page(id, page, _permit) => {
                     self.shard.handle_page(id, page, now, &mut self.connections);
                 }
-                Input::Writable(id) => {
+                Input::Body(Notice::Writable(id)) => {
                     self.shard.handle_writable(id, now, &mut self.connections);
                 }
-                Input::Gone(id) => self.shard.remove(id, &mut self.connections),
+                Input::Body(Notice::Gone(id)) => {
+                    self.shard.remove(id, &mut self.connections);
+                }
                 Input::Cut(label) => {
                     for id in self.connections.labelled(&label) {
                         self.shard.end_one(id, &mut self.connections);

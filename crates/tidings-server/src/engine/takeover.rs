@@ -17,7 +17,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame};
 use parking_lot::Mutex;
 
-use super::hub::Subscribed;
+use super::terms::Subscribed;
 
 /// The meeting point of one connection. In a request's extensions, it says that the connection
 /// can be taken over. Cheap to clone.

@@ -26,7 +26,7 @@ use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tower_service::Service as _;
 
-use super::listen::linger;
+use super::linger::linger;
 use super::wire::Wire;
 use crate::engine::{ConnectionGuard, Hub, Subscribed, Takeover};
 

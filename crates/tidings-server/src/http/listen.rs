@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use axum::Router;
 use socket2::SockRef;
-use tidings_core::limits::{LINGER_BYTES_MAX, LINGER_TIME_MAX, REFUSALS_MAX};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tidings_core::limits::{LINGER_TIME_MAX, REFUSALS_MAX};
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
 use super::connection;
+use super::linger::linger;
 use crate::engine::Hub;
 
 /// How long an accept waits that failed for want of a file or of memory.
@@ -85,23 +86,4 @@ async fn refuse(mut stream: TcpStream, connections_max: usize) {
     );
     let _ = tokio::time::timeout(LINGER_TIME_MAX, stream.write_all(answer.as_bytes())).await;
     linger(stream).await;
-}
-
-/// Ends a connection so that the answer arrives: closing while the client still sends would
-/// reset it, and the answer with it.
-pub(super) async fn linger(mut stream: TcpStream) {
-    if stream.shutdown().await.is_err() {
-        return;
-    }
-    let drain = async {
-        let mut scratch = [0; 4096];
-        let mut left = LINGER_BYTES_MAX;
-        while let Ok(bytes @ 1..) = stream.read(&mut scratch).await {
-            match left.checked_sub(bytes) {
-                Some(rest) => left = rest,
-                None => return,
-            }
-        }
-    };
-    let _ = tokio::time::timeout(LINGER_TIME_MAX, drain).await;
 }

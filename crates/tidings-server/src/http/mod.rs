@@ -2,6 +2,7 @@
 //! HTTP/1 event streams. Knows nothing of what the routes do.
 
 mod connection;
+mod linger;
 mod listen;
 mod wire;
 

@@ -9,7 +9,8 @@ use axum::routing::get;
 const TOPIC_HTML: &str = include_str!("topic.html");
 
 /// The files beside the page: where they are, what they are, and their text.
-const FILES: [(&str, &str, &str); 4] = [
+const FILES: [(&str, &str, &str); 5] = [
+    ("/_tidings/command.js", "text/javascript; charset=utf-8", include_str!("command.js")),
     ("/_tidings/icon.svg", "image/svg+xml", include_str!("icon.svg")),
     ("/_tidings/style.css", "text/css; charset=utf-8", include_str!("style.css")),
     ("/_tidings/topic.css", "text/css; charset=utf-8", include_str!("topic.css")),

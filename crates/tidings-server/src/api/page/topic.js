@@ -4,6 +4,8 @@
 // events with a type only to listeners that named the type before, and here any type may come.
 // Data is anybody's: it is shown by `textContent` only.
 
+import { copy, quote } from "/_tidings/command.js";
+
 const HISTORY_EVENTS = 50;
 const ROWS_MAX = 200;
 const DATA_CHARS_MAX = 2000;
@@ -159,23 +161,6 @@ function topicOf(path) {
   } catch {
     return encoded;
   }
-}
-
-// One word for a POSIX shell, whatever it contains.
-function quote(text) {
-  return `'${text.replaceAll("'", `'\\''`)}'`;
-}
-
-async function copy(button, source) {
-  try {
-    await navigator.clipboard.writeText(source.textContent);
-    button.textContent = "Copied";
-  } catch {
-    // Not allowed outside https and localhost: then it is at least selected.
-    getSelection().selectAllChildren(source);
-    button.textContent = "Press Ctrl+C";
-  }
-  setTimeout(() => (button.textContent = "Copy"), 2000);
 }
 
 // Last, when all of the above is there.

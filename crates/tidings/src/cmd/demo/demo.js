@@ -4,6 +4,8 @@
 // HTTP/1.1 and an open stream takes one for good. Data is anybody's, so it is shown by
 // `textContent` only, and whatever is kept here is bounded.
 
+import { copy, quote } from "/_tidings/command.js";
+
 const TOPICS = ["demo", "demo/*"];
 const RESET = "tidings.reset"; // The hub's own: something is gone.
 const LATE_MS = 5000; // A connection that is not there by then gets an explanation.
@@ -464,23 +466,6 @@ function topicPath(topic) {
   const steps = topic.split("/");
   const slash = steps.includes("..") || steps.includes(".") ? "%2F" : "/";
   return `/topics/${steps.map(encodeURIComponent).join(slash)}`;
-}
-
-// One word for a POSIX shell, whatever it contains.
-function quote(text) {
-  return `'${text.replaceAll("'", `'\\''`)}'`;
-}
-
-async function copy(button, source) {
-  try {
-    await navigator.clipboard.writeText(source.textContent);
-    button.textContent = "Copied";
-  } catch {
-    // Not allowed outside https and localhost: then it is at least selected.
-    getSelection().selectAllChildren(source);
-    button.textContent = "Press Ctrl+C";
-  }
-  setTimeout(() => (button.textContent = "Copy"), 2000);
 }
 
 // ---- Leaves -------------------------------------------------------------------------------

@@ -1,0 +1,83 @@
+//! What goes into a hub and what comes back: the words of its calls.
+//! Knows nothing of how the hub does what they say.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tidings_core::cursor::{Cursor, Position};
+use tidings_core::event::{Event, IdempotencyKey};
+use tidings_core::shard::Interest;
+use tidings_core::topic::Selectors;
+use tidings_log::{AppendError, Record};
+
+use super::place::{Start, Verdict};
+
+/// One event to publish.
+#[derive(Clone, Debug)]
+pub struct Publish {
+    /// The event.
+    pub event: Event,
+    /// Makes a repetition of this publish the same publish.
+    pub key: Option<IdempotencyKey>,
+}
+
+/// What was kept.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Published {
+    /// The event's id: its publisher's, or the cursor.
+    pub id: String,
+    /// Its place in the log.
+    pub position: Position,
+    /// It was there already, under the same idempotency key.
+    pub repeated: bool,
+}
+
+/// Why nothing was published.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum PublishError {
+    /// The log refused.
+    #[error(transparent)]
+    Append(#[from] AppendError),
+    /// The chosen id has the form of this log's own ids, and would be taken for another event's.
+    #[error("the id {id:?} has the form of this hub's own ids: choose another, or leave it out")]
+    OwnId {
+        /// The id.
+        id: String,
+    },
+}
+
+/// What somebody wants to receive, and from where on.
+#[derive(Clone, Debug)]
+pub struct Subscription {
+    /// Which events.
+    pub selectors: Selectors,
+    /// From where on.
+    pub start: Start,
+    /// A name that the client gives its connections, by which [`Hub::cut`] finds them.
+    pub label: Option<String>,
+}
+
+/// A subscription that has its place and waits for a connection.
+#[derive(Debug)]
+pub struct Subscribed {
+    /// What became of the wish to begin somewhere.
+    pub verdict: Verdict,
+    /// The place after which the stream begins: with it a client that has not got an event yet
+    /// comes back without missing one.
+    pub cursor: Cursor,
+    pub(crate) interest: Interest,
+    pub(crate) label: Option<Box<str>>,
+    /// What the stream begins with.
+    pub(crate) first: Bytes,
+}
+
+/// A run of events that were published before.
+#[derive(Clone, Debug)]
+pub struct History {
+    /// The events, oldest first.
+    pub records: Vec<Arc<Record>>,
+    /// The cursor after which the next page begins, or a stream goes on without a gap.
+    pub next: Cursor,
+    /// What became of the wish to begin somewhere.
+    pub verdict: Verdict,
+}
