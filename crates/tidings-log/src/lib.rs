@@ -5,7 +5,7 @@
 //! out: [`Log::follow`] yields, in order, what any node appended. So replay, live delivery and
 //! fan-out across nodes are the same path, and the hub never asks whether it runs alone.
 //!
-//! All implementations pass the same [`conformance`] suite.
+//! All implementations pass the same suite, `conformance`.
 
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
@@ -13,6 +13,10 @@ mod disk;
 mod keys;
 mod memory;
 mod page;
+
+/// For the fuzz targets only.
+#[doc(hidden)]
+pub use disk::fuzzing;
 
 use std::sync::Arc;
 

@@ -194,12 +194,9 @@ pub(super) mod faults {
             self.state.lock().held = Some(call);
         }
 
-        /// Waits until a call is held up.
-        pub(in super::super) fn wait_until_held(&self) {
-            let mut state = self.state.lock();
-            while state.waiting == 0 {
-                self.changed.wait(&mut state);
-            }
+        /// Whether a call is held up.
+        pub(in super::super) fn holding(&self) -> bool {
+            self.state.lock().waiting > 0
         }
 
         pub(in super::super) fn release(&self) {

@@ -172,12 +172,24 @@ pub(super) fn encode_record(
         buffer.extend_from_slice(text);
     }
     buffer.extend_from_slice(event.data.as_bytes());
-    let record = &mut buffer[start..];
-    let bytes =
-        u32::try_from(record.len()).expect("the log refuses batches beyond BATCH_BYTES_MAX");
+    finish_record(&mut buffer[start..]);
+}
+
+/// Fills in what depends on all the rest.
+fn finish_record(record: &mut [u8]) {
+    let bytes = u32::try_from(record.len());
+    let bytes = bytes.expect("the log refuses batches beyond BATCH_BYTES_MAX");
     record[8..12].copy_from_slice(&bytes.to_le_bytes());
     let checksum = record_checksum(record);
     record[12..16].copy_from_slice(&checksum.to_le_bytes());
+}
+
+/// Makes a record of any bytes, if there are enough, for tests and the fuzzer.
+pub(super) fn mend_record(record: &mut [u8]) {
+    if record.len() >= RECORD_HEAD_BYTES {
+        record[0] = RECORD_MARKER;
+        finish_record(record);
+    }
 }
 
 fn record_checksum(record: &[u8]) -> u32 {
@@ -412,15 +424,9 @@ mod tests {
         fn no_bytes_make_the_decoder_panic(mut bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             let _ = View::decode(&bytes);
             // And with all sums right.
-            if bytes.len() >= RECORD_HEAD_BYTES {
-                bytes[0] = RECORD_MARKER;
-                let length = bytes.len() as u32;
-                bytes[8..12].copy_from_slice(&length.to_le_bytes());
-                let checksum = record_checksum(&bytes);
-                bytes[12..16].copy_from_slice(&checksum.to_le_bytes());
-                if let Some(view) = View::decode(&bytes) {
-                    let _ = (view.record(), view.key());
-                }
+            mend_record(&mut bytes);
+            if let Some(view) = View::decode(&bytes) {
+                let _ = (view.record(), view.key());
             }
         }
     }

@@ -19,6 +19,7 @@ mod directory;
 mod files;
 mod follow;
 mod format;
+pub mod fuzzing;
 mod group;
 mod index;
 mod keeper;
@@ -39,6 +40,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
@@ -116,6 +118,8 @@ impl Disk {
             next,
             time: time.unwrap_or(Timestamp(0)),
             sync_due: None,
+            last_appends: 0,
+            last_sync: Duration::ZERO,
             failed: None,
             buffer: Vec::new(),
             keeper: writer::Keeper { jobs, thread: keeper },

@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 use tidings_core::cursor::Timestamp;
@@ -27,6 +27,8 @@ pub(super) struct Queue {
 pub(super) struct Work {
     pub(super) appends: VecDeque<Waiting>,
     pub(super) trims: Vec<Trim>,
+    /// The writer need not be woken for fewer appends.
+    wake_at: usize,
     /// Nothing comes after this.
     pub(super) closing: bool,
     /// There is no writer any more.
@@ -74,8 +76,10 @@ impl Queue {
                 return Err(stopped());
             }
             work.appends.push_back(Waiting { batch, answer, _room: room });
+            if work.appends.len() >= work.wake_at {
+                self.wake.notify_one();
+            }
         }
-        self.wake.notify_one();
         answered.await.unwrap_or_else(|_| Err(stopped()))
     }
 
@@ -118,9 +122,24 @@ impl Queue {
         Work {
             appends: std::mem::take(&mut work.appends),
             trims: std::mem::take(&mut work.trims),
+            wake_at: 0,
             closing: work.closing,
             stopped: work.stopped,
         }
+    }
+
+    /// Waits until so many appends wait, for a moment at most, and takes them.
+    pub(super) fn gather(&self, wanted: usize, at_most: Duration) -> VecDeque<Waiting> {
+        let deadline = Instant::now() + at_most;
+        let mut work = self.waiting.lock();
+        work.wake_at = wanted;
+        while work.appends.len() < wanted && !work.closing {
+            if self.wake.wait_until(&mut work, deadline).timed_out() {
+                break;
+            }
+        }
+        work.wake_at = 0;
+        std::mem::take(&mut work.appends)
     }
 
     /// Says that there is no writer any more: whoever waits is told.

@@ -20,6 +20,10 @@ pub(super) const BATCH_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 /// faster, and would make the first of the group wait for the last.
 pub(super) const GROUP_BYTES_MAX: usize = 4 * 1024 * 1024;
 
+/// Which share of the time that the last sync took the next one may wait for company: so little
+/// that nobody notices, and enough for those who were just answered to be back.
+pub(super) const GATHER_SHARE: u32 = 4;
+
 /// Records behind the tail that are kept in memory, in bytes ([`Event::weight`]): followers at
 /// the tail and those who come back at once are served without a read.
 ///

@@ -15,7 +15,7 @@ use std::path::Path;
 use tidings_core::cursor::{Incarnation, Position, Timestamp};
 
 use super::{Extent, Growing, Mark, Table};
-use crate::disk::format::{VERSION, u32_at, u64_at};
+use crate::disk::format::{HEADER_BYTES as SEGMENT_HEADER_BYTES, VERSION, u32_at, u64_at};
 
 /// What is known of an index file without reading its tables.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -120,7 +120,8 @@ impl Written {
             checksum: u32_at(&header, 72),
         };
         let whole = file.metadata().ok()?.len() == written.bytes();
-        whole.then_some(written)
+        let Extent { next, end, .. } = written.extent;
+        (whole && next >= first && end >= SEGMENT_HEADER_BYTES).then_some(written)
     }
 
     /// Bytes of the file.
@@ -313,7 +314,7 @@ mod tests {
                 },
                 id: (*id > 0).then_some(*id),
                 topics: topics.iter().copied().collect::<BTreeSet<_>>(),
-                keyed: number % 7 == 0,
+                keyed: number.is_multiple_of(7),
             });
         }
         growing
@@ -324,7 +325,7 @@ mod tests {
         let path = directory.path().join("index");
         let extent = Extent {
             next: Position(50),
-            end: 9,
+            end: 99,
             time_first: Timestamp(1),
             time_last: Timestamp(2),
         };

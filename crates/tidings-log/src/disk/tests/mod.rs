@@ -1,10 +1,13 @@
 //! What only a log on disk has to keep: across restarts, crashes, faults and full disks.
 //! Knows nothing of what every log promises, which is in the conformance suite.
 
+mod faults;
+mod model;
+mod recovery;
+mod retention;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use tempfile::TempDir;
 use tidings_core::event::{Data, Event, EventId, IdempotencyKey, Topic};
