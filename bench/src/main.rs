@@ -1,12 +1,16 @@
 //! The program `tidings-bench`: reads the command line and runs one measurement.
 //! Knows nothing of how it is done.
 
+use std::io::{Read, stdin};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use tidings_bench::compare::{Pace, crowd};
-use tidings_bench::limit;
+use tidings_bench::crowd::{Crowd, Target};
+use tidings_bench::{limit, measure};
 
 /// Measures a hub beside the limit of the machine.
 #[derive(Debug, Parser)]
@@ -19,6 +23,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Crowd(CrowdArgs),
+    Hold(HoldArgs),
     /// The bare loop, as a process of its own: started by the others
     #[command(hide = true)]
     Limit,
@@ -55,6 +60,19 @@ struct CrowdArgs {
     flags: Vec<String>,
 }
 
+/// Opens streams on any server and keeps them until the input ends, for a look at it meanwhile
+#[derive(Args, Debug)]
+struct HoldArgs {
+    /// The server, such as 127.0.0.1:3000
+    address: SocketAddr,
+    /// What to ask it for
+    #[arg(long, value_name = "PATH", default_value = "/topics/bench/crowd")]
+    path: String,
+    /// Subscribers
+    #[arg(long, value_name = "N", default_value_t = 10_000)]
+    connections: usize,
+}
+
 /// Deliveries a second that leave any machine room to breathe.
 const DELIVERIES_PER_SECOND: f64 = 50_000.0;
 const RATE_MAX: f64 = 20.0;
@@ -62,6 +80,7 @@ const RATE_MAX: f64 = 20.0;
 fn main() -> ExitCode {
     let ended = match Cli::parse().command {
         Command::Crowd(args) => run_crowd(args),
+        Command::Hold(args) => hold(&args),
         Command::Limit => limit::run().map(|()| ExitCode::SUCCESS),
     };
     ended.unwrap_or_else(|error| {
@@ -88,4 +107,19 @@ fn run_crowd(args: CrowdArgs) -> anyhow::Result<ExitCode> {
         eprintln!("wrong: {sentence}");
     }
     Ok(if args.check && !wrong.is_empty() { ExitCode::from(1) } else { ExitCode::SUCCESS })
+}
+
+/// A crowd that is not there by then will not come.
+const HOLD_TIME_MAX: Duration = Duration::from_secs(120);
+
+fn hold(args: &HoldArgs) -> anyhow::Result<ExitCode> {
+    measure::raise_open_files(args.connections)?;
+    let crowd = Crowd::start()?;
+    crowd.connect(Target::new(args.address, &args.path, "", 0), args.connections);
+    let here = crowd.wait(HOLD_TIME_MAX, |counts| counts.open + counts.refused >= args.connections);
+    println!("{:?}", crowd.counts());
+    anyhow::ensure!(here, "not all streams could be opened");
+    stdin().read_to_end(&mut Vec::new())?;
+    println!("{:?}", crowd.counts());
+    Ok(ExitCode::SUCCESS)
 }

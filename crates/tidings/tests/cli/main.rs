@@ -5,6 +5,7 @@
 
 mod config;
 mod demo;
+#[path = "../support/mod.rs"]
 mod harness;
 mod publish;
 mod serve;

@@ -1,6 +1,8 @@
 //! Starts the program, reads what it prints line by line, and ends it with the test.
 //! Knows nothing of what is tested. Deadlines are generous: they are for hanging, not for
-//! measuring.
+//! measuring. Each test binary includes it and uses a part of it.
+
+#![allow(dead_code, reason = "no test binary uses all of it")]
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -15,7 +17,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// After so long, something hangs.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The program, in this directory, with nothing of ours in its environment.
 pub(crate) fn tidings(directory: &Path) -> Command {
@@ -90,6 +92,10 @@ impl Running {
 
     pub(crate) fn stdin(&mut self) -> &mut impl Write {
         self.child.stdin.as_mut().unwrap()
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
@@ -189,7 +195,13 @@ impl Server {
     /// Whatever these arguments say.
     #[track_caller]
     pub(crate) fn start_in(directory: &Path, args: &[&str]) -> Self {
-        let running = Running::start(tidings(directory).args(args));
+        Self::start_by(tidings(directory).args(args))
+    }
+
+    /// Whatever this command starts.
+    #[track_caller]
+    pub(crate) fn start_by(command: &mut Command) -> Self {
+        let running = Running::start(command);
         let Ok(first) = running.stdout.lines.recv_timeout(PATIENCE) else {
             panic!("no first line: {:?}", running.stderr.rest());
         };
