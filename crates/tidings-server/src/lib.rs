@@ -11,7 +11,9 @@
 //! use tidings_server::log::{Memory, MemoryOptions};
 //! use tidings_server::{Config, EventStream, Hub, Problem, Subscriber};
 //!
-//! async fn events(State(hub): State<Hub>, subscriber: Subscriber) -> Result<EventStream, Problem> {
+//! type Answer = Result<EventStream, Problem>;
+//!
+//! async fn events(State(hub): State<Hub>, subscriber: Subscriber) -> Answer {
 //!     subscriber.to(&hub, ["orders/{id}"]).await
 //! }
 //!

@@ -228,7 +228,8 @@ impl Hub {
     }
 
     /// A page of what was published before: at most `events` events from `start` on (fewer where
-    /// they are large: [`HISTORY_BYTES_MAX`]); for [`Start::Live`], the last ones. Private events are not among them. Cancel safe.
+    /// they are large: [`HISTORY_BYTES_MAX`]); for [`Start::Live`], the last ones. Private events
+    /// are not among them. Cancel safe.
     ///
     /// # Errors
     /// Where the log can't be read.
