@@ -69,6 +69,11 @@ impl Heartbeats {
         self.wheel.schedule(slot, self.due(slot, written).max(tick + 1));
     }
 
+    /// Gives memory back after the last slot became free.
+    pub(super) fn shrink(&mut self) {
+        self.wheel.shrink();
+    }
+
     /// How many slots have a timer.
     #[cfg(any(test, feature = "testing"))]
     pub(super) fn len(&self) -> usize {

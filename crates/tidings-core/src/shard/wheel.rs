@@ -98,6 +98,12 @@ impl Wheel {
         self.scheduled == 0
     }
 
+    /// Gives back what a crowd of slots needed, once none has a timer.
+    pub(super) fn shrink(&mut self) {
+        assert!(self.is_empty(), "timers would be lost");
+        self.links = Vec::new();
+    }
+
     /// How many slots have a timer.
     #[cfg(any(test, feature = "testing"))]
     pub(super) fn len(&self) -> usize {
@@ -112,6 +118,7 @@ impl Wheel {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+    use std::collections::btree_map::Entry;
 
     use proptest::prelude::*;
 
@@ -130,7 +137,7 @@ mod tests {
                 if cancel {
                     wheel.cancel(slot);
                     model.remove(&slot);
-                } else if let std::collections::btree_map::Entry::Vacant(vacant) = model.entry(slot) {
+                } else if let Entry::Vacant(vacant) = model.entry(slot) {
                     wheel.schedule(slot, now + 1 + delay);
                     vacant.insert(now + 1 + delay);
                 }

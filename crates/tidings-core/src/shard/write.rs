@@ -178,6 +178,7 @@ impl Shard {
             // The crowd has left: what it needed goes back to the system.
             self.subscribers.shrink_to_fit();
             self.index.shrink();
+            self.heartbeats.shrink();
             self.touched.shrink_to_fit();
             self.behind.clear();
             self.behind.shrink_to_fit();

@@ -9,7 +9,8 @@
 //!
 //! let mut world = World::new(Settings::default());
 //! world.publish("orders/42");
-//! let client = world.subscribe(Subscription { start: Start::Earliest, ..Subscription::to("orders/*") });
+//! let orders = Subscription { start: Start::Earliest, ..Subscription::to("orders/*") };
+//! let client = world.subscribe(orders);
 //! world.publish("orders/43");
 //! world.settle();
 //! assert_eq!(world.client(client).positions(), [1, 2]);

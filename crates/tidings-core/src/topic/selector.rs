@@ -318,8 +318,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_pattern_matches_its_own_expansion(parts in prop::collection::vec("[a-z]{1,4}", 1..6),
-                                               variables in prop::collection::vec(any::<bool>(), 6)) {
+        fn a_pattern_matches_its_own_expansion(
+            parts in prop::collection::vec("[a-z]{1,4}", 1..6),
+            variables in prop::collection::vec(any::<bool>(), 6),
+        ) {
             let topic = Topic::parse(&parts.join("/")).unwrap();
             let pattern: Vec<String> = parts.iter().zip(variables)
                 .map(|(part, variable)| if variable { "{x}".into() } else { part.clone() })
