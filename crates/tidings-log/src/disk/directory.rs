@@ -27,7 +27,18 @@ pub(super) struct Opened {
     /// The first positions of its segments, in order.
     pub(super) segments: Vec<Position>,
     /// Keeps other processes out for as long as it lives, and not longer than this process.
-    pub(super) lock: File,
+    pub(super) lock: Lock,
+}
+
+/// The directory is ours. A process that is being started from this one holds a copy of the file
+/// for a moment, and with it the lock: so it is given back, not just closed.
+#[derive(Debug)]
+pub(super) struct Lock(File);
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        let _ = self.0.unlock();
+    }
 }
 
 const FORMAT: &str = "format";
@@ -105,11 +116,11 @@ pub(super) fn io_error(
     move |source| OpenError::Io { action, path, source }
 }
 
-fn lock(path: &Path) -> Result<File, OpenError> {
+fn lock(path: &Path) -> Result<Lock, OpenError> {
     let name = path.join("lock");
     let file = File::create(&name).map_err(io_error("make", &name))?;
     match file.try_lock() {
-        Ok(()) => Ok(file),
+        Ok(()) => Ok(Lock(file)),
         Err(TryLockError::WouldBlock) => Err(OpenError::Locked { directory: path.to_owned() }),
         Err(TryLockError::Error(error)) => Err(io_error("lock", &name)(error)),
     }

@@ -421,7 +421,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_bytes_make_the_decoder_panic(mut bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        fn no_bytes_make_the_decoder_panic(
+            mut bytes in prop::collection::vec(any::<u8>(), 0..200),
+        ) {
             let _ = View::decode(&bytes);
             // And with all sums right.
             mend_record(&mut bytes);

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use tidings_core::cursor::{Position, Timestamp};
 
-use super::directory::io_error;
+use super::directory::{Lock, io_error};
 use super::format::{HEADER_BYTES, record_bytes, segment_header};
 use super::group::Group;
 use super::index::{Extent, Growing};
@@ -54,7 +54,7 @@ pub(super) struct Writer {
     pub(super) buffer: Vec<u8>,
     pub(super) keeper: Keeper,
     /// Keeps other processes out for as long as the log is open.
-    pub(super) lock: File,
+    pub(super) lock: Lock,
 }
 
 /// The segment that grows.

@@ -338,10 +338,15 @@ mod tests {
         (directory, OpenIndex { file: File::open(path).unwrap(), written: found })
     }
 
+    /// The id and the topics of each record.
+    fn records() -> impl Strategy<Value = Vec<(u64, Vec<u64>)>> {
+        prop::collection::vec((0_u64..4, prop::collection::vec(0_u64..5, 0..4)), 0..700)
+    }
+
     proptest! {
         #[test]
         fn the_file_answers_as_the_memory_does(
-            records in prop::collection::vec((0_u64..4, prop::collection::vec(0_u64..5, 0..4)), 0..700),
+            records in records(),
             offset in 0_u32..4_000_000,
             max in 1_usize..600,
         ) {

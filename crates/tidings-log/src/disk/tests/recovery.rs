@@ -359,10 +359,9 @@ async fn text_that_looks_like_a_record_is_only_text() {
     assert_eq!(data(&open(copy.path())).await, ["before"]);
 }
 
-/// Appends for as long as it lives, and prints each position that was acknowledged. Run as a
-/// process of its own by the test below.
+/// Appends for as long as it lives, and prints each position that was acknowledged. It is run as
+/// a process of its own by the test below, and does nothing otherwise.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "never ends: the next test runs and kills it"]
 async fn publishes_until_it_is_killed() {
     let Some(directory) = std::env::var_os(KILLED_DIRECTORY) else { return };
     let bytes_max = 1024 * 1024 * 1024;
@@ -401,7 +400,7 @@ async fn what_a_killed_process_acknowledged_is_there() {
     let mut acknowledged = std::collections::BTreeMap::new();
     for round in 1..=5 {
         let child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "--ignored", "--nocapture"])
+            .args(["--exact", "--nocapture"])
             .arg("disk::tests::recovery::publishes_until_it_is_killed")
             .env(KILLED_DIRECTORY, root.path())
             .stdout(Stdio::piped())
@@ -441,11 +440,17 @@ async fn what_a_killed_process_acknowledged_is_there() {
     }
 }
 
+/// Bytes that are often those which mean something.
+fn bytes() -> impl Strategy<Value = Vec<u8>> {
+    let byte = prop_oneof![Just(0_u8), Just(40), Just(255), any::<u8>()];
+    prop::collection::vec(byte, 0..600)
+}
+
 proptest! {
     #[test]
     fn no_bytes_make_recovery_panic(
         kind in 0_u8..4,
-        bytes in prop::collection::vec(prop_oneof![Just(0_u8), Just(40), Just(255), any::<u8>()], 0..600),
+        bytes in bytes(),
     ) {
         let directory = tempfile::tempdir().unwrap();
         fuzzing::recover_any(directory.path(), &[&[kind], &*bytes].concat());
