@@ -53,7 +53,8 @@ pub struct Subscription {
     pub selectors: Selectors,
     /// From where on.
     pub start: Start,
-    /// A name that the client gives its connections, by which [`Hub::cut`] finds them.
+    /// A name that the client gives its connections, by which [`super::Hub::cut`] finds
+    /// them.
     pub label: Option<String>,
 }
 

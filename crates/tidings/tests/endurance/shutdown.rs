@@ -62,8 +62,12 @@ fn a_publish_under_way_is_finished_and_kept() {
     let args = ["serve", "--listen", "127.0.0.1:0", "--log", "disk:log"];
     let mut server = Server::start_in(directory.path(), &args);
     let mut publisher = Client::connect(server.address()).unwrap();
-    let head = "POST /topics/a HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\nhalf";
+    let head = "POST /topics/a HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\
+                Expect: 100-continue\r\n\r\n";
     publisher.send(head.as_bytes()).unwrap();
+    // It says so when it begins to read the body: the publish is under way.
+    assert_eq!(publisher.answer().unwrap().head.status, 100);
+    publisher.send(b"half").unwrap();
     let mut asker = Client::connect(server.address()).unwrap();
     asker.send(b"GET /readyz HTTP/1.1\r\nHost: h\r\n").unwrap();
     let mut late = Client::connect(server.address()).unwrap();
