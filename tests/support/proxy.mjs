@@ -29,10 +29,11 @@ export class Proxy {
     this.#away = false;
   }
 
-  // The first connection on which the hub sends `marker` gets half of it, and then its end: with
-  // `reset` as when a machine on the way forgets the connection, without it as when the hub closes.
-  cutWithin(marker, { reset = false } = {}) {
-    this.#cuts.push({ marker: Buffer.from(marker), reset });
+  // The first connection on which the hub sends `before` and then `after` ends between the two:
+  // with `reset` as when a machine on the way forgets it, without as when the hub closes it.
+  cutBetween(before, after, { reset = false } = {}) {
+    const marker = Buffer.from(before + after);
+    this.#cuts.push({ marker, at: Buffer.byteLength(before), reset });
   }
 
   // How many of the cuts have not happened yet.
@@ -74,7 +75,7 @@ export class Proxy {
       const cut = this.#cuts.find(({ marker }) => seen.includes(marker));
       if (cut) {
         this.#cuts.splice(this.#cuts.indexOf(cut), 1);
-        const end = seen.indexOf(cut.marker) + Math.ceil(cut.marker.length / 2);
+        const end = seen.indexOf(cut.marker) + cut.at;
         breakAfter({ client, hub }, bytes.subarray(0, Math.max(0, end - tail.length)), cut);
         return;
       }
@@ -97,6 +98,8 @@ function breakAfter({ client, hub }, bytes, cut) {
 }
 
 function reset({ client, hub }) {
-  client.resetAndDestroy();
-  hub.resetAndDestroy();
+  // Node never closes a socket that is reset while it is being ended, and then never exits.
+  if (client.writableEnded) client.destroy();
+  else client.resetAndDestroy();
+  hub.destroy();
 }

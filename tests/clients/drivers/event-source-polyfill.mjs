@@ -1,0 +1,7 @@
+// npm event-source-polyfill.
+
+import polyfill from "event-source-polyfill";
+
+import { listen, url } from "./report.mjs";
+
+listen(new polyfill.EventSourcePolyfill(url));

@@ -1,0 +1,7 @@
+// npm eventsource.
+
+import { EventSource } from "eventsource";
+
+import { listen, url } from "./report.mjs";
+
+listen(new EventSource(url));

@@ -1,0 +1,7 @@
+// npm undici, whose EventSource is the one of Node.
+
+import { EventSource } from "undici";
+
+import { listen, url } from "./report.mjs";
+
+listen(new EventSource(url));
