@@ -23,6 +23,7 @@ browserTest("a page that was frozen and woken has missed nothing", async (tools)
     document.addEventListener("freeze", () => (window.frozen += 1));
   });
   await publisher.publish("awake");
+  await page.until("it came", () => window.got.length === 1);
   await page.send("Page.setWebLifecycleState", { state: "frozen" });
   await publisher.publishMany();
   await page.send("Page.setWebLifecycleState", { state: "active" });
@@ -38,6 +39,8 @@ browserTest("a page that was offline has missed nothing", async (tools) => {
   const tab = await tools.open(`${server.url}/numbers.html`);
   const publisher = await listen(hub, tab);
   await publisher.publish("online");
+  // Only with an event does a page have a place to go on from.
+  await tab.until("it came", () => window.got.length === 1);
   // The browser knows that it is offline; that the stream breaks is left to the network.
   await tools.context.setOffline(true);
   proxy.goAway();
