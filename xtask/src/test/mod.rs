@@ -54,7 +54,7 @@ const STEPS: &[Step] = &[
     },
     Step {
         name: "release",
-        about: "the release binary, for the two steps that follow",
+        about: "the release binary, for the three steps that follow",
         needs: &[],
         run: rust::release,
     },
@@ -69,6 +69,12 @@ const STEPS: &[Step] = &[
         about: "other people's clients against the release binary",
         needs: &["release"],
         run: node::clients,
+    },
+    Step {
+        name: "crowd",
+        about: "10,000 connections get every event, and their memory comes back",
+        needs: &["release"],
+        run: rust::crowd,
     },
     Step { name: "fuzz", about: "the fuzz targets, briefly", needs: &[], run: fuzz::run },
 ];

@@ -56,6 +56,13 @@ pub(crate) fn release(context: &Context) -> Result<()> {
     context.runner.run(&mut cargo(&["build", "--release", "--locked", "-p", "tidings"]))
 }
 
+/// `crowd`: 10,000 connections to the program as it is shipped. Nothing may be lost, and memory
+/// has to come back; how fast it is, is only told.
+pub(crate) fn crowd(context: &Context) -> Result<()> {
+    let run = ["run", "--release", "--locked", "-p", "tidings-bench", "--", "crowd", "--check"];
+    context.runner.run(cargo(&run).arg("--binary").arg(context.release_binary()))
+}
+
 fn has_target(context: &Context, kind: &TargetKind) -> bool {
     let targets = context.workspace.packages.iter().flat_map(|package| &package.targets);
     targets.flat_map(|target| &target.kind).any(|found| found == kind)
