@@ -36,7 +36,11 @@ export class BareBrowser {
     const { targetId } = await this.send("Target.createTarget", { url });
     const { sessionId } = await this.send("Target.attachToTarget", { targetId, flatten: true });
     const page = new BarePage(this, sessionId);
-    await page.until("the page is loaded", (url) => location.href === url && document.readyState === "complete", url);
+    await page.until(
+      "the page is loaded",
+      (url) => location.href === url && document.readyState === "complete",
+      url,
+    );
     return page;
   }
 

@@ -19,11 +19,14 @@ browserTest("the demo's page shows what comes", async (tools) => {
   });
   assert.match(await tab.text("#counter"), /^Counter: \d+$/);
   assert.ok((await tab.number("#users")) >= 0);
-  assert.match(await tab.page.locator("#chart").getAttribute("aria-label"), /^Users online: \d+ now/);
+  assert.match(
+    await tab.page.locator("#chart").getAttribute("aria-label"),
+    /^Users online: \d+ now/,
+  );
   await tab.page.locator("#alert").waitFor({ state: "visible" });
   assert.match(await tab.text("#alert"), /\(level \d+\)$/);
-  assert.equal(await tab.page.locator("#tape > .live").count() > 0, true);
-  assert.equal(await tab.page.locator("#events > li").count() > 4, true);
+  assert.equal((await tab.page.locator("#tape > .live").count()) > 0, true);
+  assert.equal((await tab.page.locator("#events > li").count()) > 4, true);
   await checkWhole(tab);
   assert.deepEqual(tab.complaints, []);
 });
@@ -58,10 +61,13 @@ browserTest("publishing from the demo's page: an id, and a toast on every page",
   await tab.page.locator("#answer[data-outcome=bad]", { hasText: "the hub's own" }).waitFor();
   await checkWhole(tab);
   // That the browser reports the refused request as an error is its own business.
-  assert.deepEqual(tab.complaints.filter((text) => !/status of 400/.test(text)), []);
+  assert.deepEqual(
+    tab.complaints.filter((text) => !/status of 400/.test(text)),
+    [],
+  );
 });
 
-browserTest("what is published is shown as text, and the line for the shell is right", async (tools) => {
+browserTest("published HTML is text, and the line for the shell is right", async (tools) => {
   const { hub, tab } = await openDemo(tools);
   for (const data of [
     "Tea's ready",
@@ -71,13 +77,17 @@ browserTest("what is published is shown as text, and the line for the shell is r
     `<img src="/nowhere" onerror="window.executed = true">`,
   ]) {
     await tab.page.fill("#data", data);
-    const { stdout } = await run("sh", ["-c", await tab.page.locator("#publish-line").textContent()]);
+    const { stdout } = await run("sh", [
+      "-c",
+      await tab.page.locator("#publish-line").textContent(),
+    ]);
     const { id } = JSON.parse(stdout);
     const events = await hub.history("demo/notifications");
-    // curl takes line breaks out of what it reads from a file, not out of an argument.
     assert.deepEqual({ id: events.at(-1).id, data: events.at(-1).data }, { id, data });
     await tab.page.locator(`#events .id[title="${id}"]`).waitFor();
-    const shown = tab.page.locator("#events > li", { has: tab.page.locator(`.id[title="${id}"]`) });
+    const shown = tab.page.locator("#events > li", {
+      has: tab.page.locator(`.id[title="${id}"]`),
+    });
     assert.equal(await shown.locator(".data").textContent(), data);
   }
   assert.equal(await tab.evaluate(() => window.executed), undefined);
@@ -94,7 +104,7 @@ browserTest("what is published is shown as text, and the line for the shell is r
   assert.deepEqual(tab.complaints, []);
 });
 
-browserTest("cutting the connection: the page comes back, with no gap and no repeat", async (tools) => {
+browserTest("a cut connection: the page comes back without gap or repeat", async (tools) => {
   const { tab } = await openDemo(tools);
   for (const reconnects of [1, 2]) {
     await tab.page.click("#cut");
@@ -110,7 +120,7 @@ browserTest("cutting the connection: the page comes back, with no gap and no rep
   assert.deepEqual(tab.faults, []);
 });
 
-browserTest("a reload during the long task shows the true progress at once, and the task ends", async (tools) => {
+browserTest("a reload during the long task shows its true progress at once", async (tools) => {
   const { tab } = await openDemo(tools);
   await tab.page.addInitScript(recordProgress);
   await tab.page.click("#start");
@@ -119,7 +129,10 @@ browserTest("a reload during the long task shows the true progress at once, and 
   await tab.page.reload();
   await percentAtLeast(tab, before);
   const shown = await tab.evaluate(() => window.shownPercents);
-  assert.ok(shown.every((percent) => percent >= before), `after ${before} %: ${shown}`);
+  assert.ok(
+    shown.every((percent) => percent >= before),
+    `after ${before} %: ${shown}`,
+  );
   assert.equal(await tab.page.locator("#start").isDisabled(), true);
   await percentAtLeast(tab, 100);
   assert.equal(await tab.text("#step"), "Finished");
@@ -136,7 +149,11 @@ function recordProgress() {
   document.addEventListener("DOMContentLoaded", () => {
     const note = () => window.shownPercents.push(parseInt(percent.textContent));
     const percent = document.getElementById("percent");
-    new MutationObserver(note).observe(percent, { childList: true, characterData: true, subtree: true });
+    new MutationObserver(note).observe(percent, {
+      childList: true,
+      characterData: true,
+      subtree: true,
+    });
   });
 }
 

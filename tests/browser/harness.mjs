@@ -120,7 +120,10 @@ export class Tab {
 
 async function explain(name, tabs, used, error) {
   await mkdir(SCREENSHOTS, { recursive: true });
-  const file = name.toLowerCase().replaceAll(/[^a-z0-9]+/g, "-").slice(0, 80);
+  const file = name
+    .toLowerCase()
+    .replaceAll(/[^a-z0-9]+/g, "-")
+    .slice(0, 80);
   for (const [at, { page, complaints }] of tabs.entries()) {
     const path = join(SCREENSHOTS, `${file}-${at + 1}.png`);
     // A frozen page, or one without a document, has no picture.

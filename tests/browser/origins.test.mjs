@@ -15,7 +15,10 @@ browserTest("a page of another origin may read: stream, history and problems", a
     return { resume: response.headers.get("Tidings-Resume"), page: await response.json() };
   }, url);
   assert.equal(history.resume, "resumed");
-  assert.deepEqual(history.page.events.map(({ id, data }) => [id, data]), [[id, "hello"]]);
+  assert.deepEqual(
+    history.page.events.map(({ id, data }) => [id, data]),
+    [[id, "hello"]],
+  );
 
   const problem = await tab.evaluate(async (url) => {
     const response = await fetch(`${url}?last=many`, { headers: { Accept: "application/json" } });
@@ -26,7 +29,11 @@ browserTest("a page of another origin may read: stream, history and problems", a
 
   // A client made of fetch sends the cursor in a header, which a browser asks about first.
   const stream = await tab.evaluate(async (url) => {
-    const headers = { "Last-Event-ID": "unknown", "Cache-Control": "no-cache", Authorization: "Bearer x" };
+    const headers = {
+      "Last-Event-ID": "unknown",
+      "Cache-Control": "no-cache",
+      Authorization: "Bearer x",
+    };
     const response = await fetch(url, { headers: { Accept: "text/event-stream", ...headers } });
     const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
     let text = "";
@@ -36,7 +43,10 @@ browserTest("a page of another origin may read: stream, history and problems", a
   }, url);
   assert.equal(stream.resume, "reset");
   assert.match(stream.text, new RegExp(`id: ${id}\ndata: hello\n\n$`));
-  assert.deepEqual(tab.complaints.filter((text) => !/status of 400/.test(text)), []);
+  assert.deepEqual(
+    tab.complaints.filter((text) => !/status of 400/.test(text)),
+    [],
+  );
 });
 
 browserTest("a page of another origin can't publish, whatever it sends", async (tools) => {
@@ -51,10 +61,19 @@ browserTest("a page of another origin can't publish, whatever it sends", async (
     ["/topics/t?event=x", { body: "forged", mode: "no-cors", keepalive: true }],
     ["/events", { body: '{"topic":"t","data":"forged"}', mode: "no-cors" }],
     ["/events", { body: '[{"topic":"t","data":"forged"}]', headers: json }],
-    ["/events", { body: '{"topic":"t","data":"forged"}\n', headers: { "Content-Type": "application/x-ndjson" } }],
+    [
+      "/events",
+      {
+        body: '{"topic":"t","data":"forged"}\n',
+        headers: { "Content-Type": "application/x-ndjson" },
+      },
+    ],
   ]) {
     const outcome = await tab.evaluate(tryToPublish, { url: localhost(hub) + path, options });
-    assert.ok(["403", "opaque", "refused"].includes(outcome), `${path} ${JSON.stringify(options)}: ${outcome}`);
+    assert.ok(
+      ["403", "opaque", "refused"].includes(outcome),
+      `${path} ${JSON.stringify(options)}: ${outcome}`,
+    );
   }
   await submitForm(tab, `${localhost(hub)}/topics/t`);
   await tab.evaluate((url) => navigator.sendBeacon(url, "forged"), `${localhost(hub)}/topics/t`);
@@ -70,7 +89,10 @@ browserTest("credentials are not granted to a page of another origin", async (to
   const url = `${localhost(hub)}/topics/t`;
   const outcome = await tab.evaluate(async (url) => {
     const options = { credentials: "include", headers: { Accept: "application/json" } };
-    const fetched = await fetch(url, options).then(() => "read", () => "refused");
+    const fetched = await fetch(url, options).then(
+      () => "read",
+      () => "refused",
+    );
     const source = new EventSource(url, { withCredentials: true });
     const streamed = await new Promise((done) => {
       source.onopen = () => done("read");
@@ -89,7 +111,10 @@ browserTest("a page of the hub's own origin may publish", async (tools) => {
     options: { body: "mine", headers: { "Tidings-Event": "x" } },
   });
   assert.equal(outcome, "200");
-  assert.deepEqual((await hub.history("t")).map(({ data }) => data), ["mine"]);
+  assert.deepEqual(
+    (await hub.history("t")).map(({ data }) => data),
+    ["mine"],
+  );
 });
 
 async function elsewhere(tools) {

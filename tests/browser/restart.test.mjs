@@ -13,11 +13,12 @@ const KILLS = 3;
 // Enough that some publishes are under way whenever the hub is killed.
 const EVENTS_BETWEEN_KILLS = 60;
 
-browserTest("kill -9 and restart, again and again: every page gets every event once", async (tools) => {
+browserTest("kill -9, again and again: every page gets every event once", async (tools) => {
   const hub = await tools.use(Hub.start({ log: "disk", flags: ["--retry", "100ms"] }));
   const server = await tools.use(serveFolder(localhost(hub)));
   const tabs = [];
-  for (let tab = 0; tab < PAGES; tab += 1) tabs.push(await tools.open(`${server.url}/numbers.html`));
+  for (let tab = 0; tab < PAGES; tab += 1)
+    tabs.push(await tools.open(`${server.url}/numbers.html`));
   for (const tab of tabs) {
     await tab.until("the page listens", () => window.source.readyState === EventSource.OPEN);
   }
@@ -35,7 +36,11 @@ browserTest("kill -9 and restart, again and again: every page gets every event o
   await publisher.reaches((KILLS + 1) * EVENTS_BETWEEN_KILLS);
   await publisher.stop();
 
-  const expected = publisher.acknowledged.map(({ id, number }) => ({ id, type: "message", data: `${number}` }));
+  const expected = publisher.acknowledged.map(({ id, number }) => ({
+    id,
+    type: "message",
+    data: `${number}`,
+  }));
   for (const tab of tabs) {
     const last = expected.at(-1).data;
     await tab.until(`event ${last} is there`, (last) => window.got.at(-1)?.data === last, last);
@@ -44,7 +49,10 @@ browserTest("kill -9 and restart, again and again: every page gets every event o
     assert.deepEqual(tab.faults, []);
   }
   const kept = await hub.history("numbers");
-  assert.deepEqual(kept.map(({ id }) => id), expected.map(({ id }) => id));
+  assert.deepEqual(
+    kept.map(({ id }) => id),
+    expected.map(({ id }) => id),
+  );
 });
 
 // Publishes 1, 2, 3, … one after the other, as fast as they are acknowledged. What is not

@@ -8,7 +8,7 @@ import { browserTest, localhost } from "./harness.mjs";
 
 const CONNECTIONS_MAX = 6;
 
-browserTest("tabs of the demo: a warning before the limit, and the reason at the limit", async (tools) => {
+browserTest("six tabs of the demo warn, the seventh says why it waits", async (tools) => {
   const hub = await tools.use(Hub.start({ command: "demo" }));
   const tabs = [];
   for (let tab = 1; tab <= CONNECTIONS_MAX; tab += 1) {
@@ -16,7 +16,9 @@ browserTest("tabs of the demo: a warning before the limit, and the reason at the
     await tabs.at(-1).page.locator("#state[data-state=live]").waitFor();
   }
   for (const { page } of tabs) {
-    await page.locator("#tabs", { hasText: `${CONNECTIONS_MAX} tabs of this page are open` }).waitFor();
+    await page
+      .locator("#tabs", { hasText: `${CONNECTIONS_MAX} tabs of this page are open` })
+      .waitFor();
   }
   // What these six ask for besides their streams has no connection left.
   await tabs[0].page.click("#form [type=submit]");
@@ -29,7 +31,10 @@ browserTest("tabs of the demo: a warning before the limit, and the reason at the
   await tabs[5].page.close();
   await seventh.page.locator("#state[data-state=live]").waitFor();
   await seventh.page.locator("#notice").waitFor({ state: "hidden" });
-  assert.deepEqual([...tabs, seventh].flatMap((tab) => tab.faults), []);
+  assert.deepEqual(
+    [...tabs, seventh].flatMap((tab) => tab.faults),
+    [],
+  );
 });
 
 browserTest("the seventh tab with the page of a topic says what is the matter", async (tools) => {

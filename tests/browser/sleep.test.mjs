@@ -96,7 +96,9 @@ class Publisher {
   }
 
   async publishMany() {
-    const batch = Array.from({ length: EVENTS_ASLEEP }, (_, at) => `${at} `.padEnd(EVENT_BYTES, "."));
+    const batch = Array.from({ length: EVENTS_ASLEEP }, (_, at) =>
+      `${at} `.padEnd(EVENT_BYTES, "."),
+    );
     const response = await fetch(`${this.#hub.url}/events`, {
       method: "POST",
       headers: { "Content-Type": "application/json" },
@@ -112,6 +114,9 @@ async function checkAll(page, { events }) {
   await page.until("the last event came", (last) => window.got.at(-1)?.id === last, last);
   const got = await page.evaluate(() => window.got);
   // First what is short to read where it differs.
-  assert.deepEqual(got.map(({ id }) => id), events.map(({ id }) => id));
+  assert.deepEqual(
+    got.map(({ id }) => id),
+    events.map(({ id }) => id),
+  );
   assert.deepEqual(got, events);
 }

@@ -34,7 +34,7 @@ browserTest("a topic's address shows its history and what comes", async (tools) 
   assert.deepEqual(tab.complaints, []);
 });
 
-browserTest("what is published is text to the page of a topic, its name included", async (tools) => {
+browserTest("published HTML is text to the page of a topic, its name too", async (tools) => {
   const hub = await tools.use(Hub.start());
   const topic = `<img src=x onerror="window.executed = 'topic'">`;
   await hub.publish(topic, HOSTILE[0], { event: HOSTILE[1] });
@@ -63,7 +63,10 @@ browserTest("the page of a topic outlives its hub", async (tools) => {
   await hub.publish("t", "two");
   await until("both are there", async () => (await rows(tab)).length >= 2);
   await tab.page.locator("#state[data-state=live]").waitFor();
-  assert.deepEqual((await rows(tab)).map(({ data }) => data), ["two", "one"]);
+  assert.deepEqual(
+    (await rows(tab)).map(({ data }) => data),
+    ["two", "one"],
+  );
   assert.deepEqual(tab.faults, []);
 });
 
@@ -77,7 +80,13 @@ browserTest("what can't be a topic gets a page with the reason or none at all", 
 
 // What the page shows, newest first.
 function rows(tab) {
-  return tab.page.locator("#events > li:not(.empty)").evaluateAll((elements) =>
-    elements.map((row) => Object.fromEntries(
-      ["id", "type", "data"].map((name) => [name, row.querySelector(`.${name}`).textContent]))));
+  return tab.page
+    .locator("#events > li:not(.empty)")
+    .evaluateAll((elements) =>
+      elements.map((row) =>
+        Object.fromEntries(
+          ["id", "type", "data"].map((name) => [name, row.querySelector(`.${name}`).textContent]),
+        ),
+      ),
+    );
 }

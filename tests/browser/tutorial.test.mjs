@@ -14,7 +14,10 @@ browserTest("the plain page from another origin: the counter goes up by one", as
   const tab = await openOver("http", "plain.html", tools);
   const messages = await messagesUntil(tab, "#messages > div", 4);
   const texts = messages.map((text) => text.slice("Message: ".length));
-  assert.ok(messages.every((text) => text.startsWith("Message: ")), messages.join("\n"));
+  assert.ok(
+    messages.every((text) => text.startsWith("Message: ")),
+    messages.join("\n"),
+  );
   checkCounters(texts);
   assert.deepEqual(tab.complaints, []);
 });
@@ -29,9 +32,16 @@ browserTest("the advanced page as a file: alerts are shown in red", async (tools
 
 async function advancedPage(scheme, tools) {
   const tab = await openOver(scheme, "advanced.html", tools);
-  await until("two alerts are there", async () => (await tab.page.locator("#alerts > p").count()) >= 2);
+  await until(
+    "two alerts are there",
+    async () => (await tab.page.locator("#alerts > p").count()) >= 2,
+  );
   const alerts = await tab.page.locator("#alerts > p").evaluateAll((elements) =>
-    elements.map((element) => ({ text: element.textContent, color: getComputedStyle(element).color })));
+    elements.map((element) => ({
+      text: element.textContent,
+      color: getComputedStyle(element).color,
+    })),
+  );
   for (const alert of alerts) {
     assert.equal(alert.color, "rgb(255, 0, 0)");
     assert.ok(alert.text.length > 5, alert.text);
@@ -40,7 +50,10 @@ async function advancedPage(scheme, tools) {
   checkUsers(messages);
   const counters = checkCounters(messages);
   // Every fifth tick is an alert and no message, so these numbers are not among the counters.
-  assert.deepEqual(counters.filter((number) => number % 5 === 0), []);
+  assert.deepEqual(
+    counters.filter((number) => number % 5 === 0),
+    [],
+  );
   assert.deepEqual(tab.complaints, []);
 }
 
@@ -67,7 +80,8 @@ async function messagesUntil(tab, selector, counters) {
 
 // A number goes up by one from tick to tick; only where an alert took the fifth's place, by two.
 function checkCounters(texts) {
-  const numbers = texts.filter((text) => text.startsWith("Counter:"))
+  const numbers = texts
+    .filter((text) => text.startsWith("Counter:"))
     .map((text) => Number(/^Counter: (\d+)$/.exec(text)[1]));
   for (const [at, number] of numbers.entries()) {
     if (at === 0) continue;

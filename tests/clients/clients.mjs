@@ -90,7 +90,9 @@ export async function buildRust(say) {
   let stderr = "";
   cargo.stderr.setEncoding("utf8").on("data", (text) => (stderr += text));
   const code = await new Promise((done, fail) => {
-    cargo.on("error", () => fail(new Error("There is no `cargo`: install Rust, see CONTRIBUTING.md.")));
+    cargo.on("error", () =>
+      fail(new Error("There is no `cargo`: install Rust, see CONTRIBUTING.md.")),
+    );
     cargo.on("close", done);
   });
   if (code !== 0) throw new Error(`The clients in Rust can't be built:\n${stderr}`);
@@ -116,7 +118,9 @@ function pypi(name) {
 }
 
 function crate(name) {
-  const [, version] = new RegExp(`^name = "${name}"\nversion = "(.*)"$`, "m").exec(read("rust/Cargo.lock"));
+  const [, version] = new RegExp(`^name = "${name}"\nversion = "(.*)"$`, "m").exec(
+    read("rust/Cargo.lock"),
+  );
   return {
     name: `crate ${name} ${version}`,
     command: () => [join(RUST_TARGET, "release", name)],

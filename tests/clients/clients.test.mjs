@@ -16,8 +16,10 @@ before(() => buildRust((text) => console.error(text)));
 
 for (const client of CLIENTS) {
   test(`${client.name}: every event, as it was published`, (t) => everyEvent(t, client));
-  test(`${client.name}: cut within events, it goes on without loss or repeat`, (t) => cuts(t, client));
-  test(`${client.name}: kill -9 of the hub, it goes on without loss or repeat`, (t) => kills(t, client));
+  test(`${client.name}: cut within events, it goes on without loss or repeat`, (t) =>
+    cuts(t, client));
+  test(`${client.name}: kill -9 of the hub, it goes on without loss or repeat`, (t) =>
+    kills(t, client));
 }
 
 async function everyEvent(t, client) {
@@ -37,7 +39,12 @@ async function everyEvent(t, client) {
 // Where a connection ends: between these two pieces of an event. `idTaken`: the line with the id
 // was whole.
 const CUTS = [
-  { name: "in a long text", event: { data: `${long("a")}CUT1HERE${long("b")}` }, at: ["CUT1", "HERE"], idTaken: true },
+  {
+    name: "in a long text",
+    event: { data: `${long("a")}CUT1HERE${long("b")}` },
+    at: ["CUT1", "HERE"],
+    idTaken: true,
+  },
   {
     name: "in a long text, by a reset",
     event: { data: `${long("a")}CUT2HERE${long("b")}` },
@@ -45,10 +52,25 @@ const CUTS = [
     reset: true,
     idTaken: true,
   },
-  { name: "in the id", event: { id: "cut3-within", data: "c" }, at: ["id: cut3", "-within"], idTaken: false },
-  { name: "after the id", event: { id: "cut4", event: "alerte", data: "d" }, at: ["id: cut4\n", "event"], idTaken: true },
+  {
+    name: "in the id",
+    event: { id: "cut3-within", data: "c" },
+    at: ["id: cut3", "-within"],
+    idTaken: false,
+  },
+  {
+    name: "after the id",
+    event: { id: "cut4", event: "alerte", data: "d" },
+    at: ["id: cut4\n", "event"],
+    idTaken: true,
+  },
   { name: "in a line's end", event: { data: "é\ncut5" }, at: ["data: cut5", "\n"], idTaken: true },
-  { name: "before the blank line", event: { data: "e\ncut6" }, at: ["data: cut6\n", "\n"], idTaken: true },
+  {
+    name: "before the blank line",
+    event: { data: "e\ncut6" },
+    at: ["data: cut6\n", "\n"],
+    idTaken: true,
+  },
 ];
 
 function long(letter) {
@@ -78,7 +100,11 @@ async function kills(t, client) {
   const scene = await Scene.set(t, client, { log: "disk" });
   const driver = scene.listen(scene.hub.url);
   for (const round of [1, 2, 3]) {
-    await scene.publish([{ data: `${round}` }, { event: "alerte", data: "two\nlines" }, { data: "" }]);
+    await scene.publish([
+      { data: `${round}` },
+      { event: "alerte", data: "two\nlines" },
+      { data: "" },
+    ]);
     await driver.reaches(scene.expected.length);
     await scene.hub.kill();
     await scene.hub.restart();
@@ -120,7 +146,8 @@ class Scene {
   // out of heartbeats.
   async check(driver) {
     await driver.reaches(this.expected.length);
-    const brief = (events) => events.map(({ id, event, data }) => `${id} ${event} ${data.slice(0, 40)}`);
+    const brief = (events) =>
+      events.map(({ id, event, data }) => `${id} ${event} ${data.slice(0, 40)}`);
     assert.deepEqual(brief(driver.events), brief(this.expected));
     for (const [at, event] of driver.events.entries()) {
       // Not shown as a difference: it would be a megabyte of it.
@@ -132,6 +159,8 @@ class Scene {
 
 async function heartbeats(hub, count) {
   const before = await hub.metric("tidings_heartbeats_total");
-  await until("heartbeats were sent", async () =>
-    (await hub.metric("tidings_heartbeats_total")) >= before + count);
+  await until(
+    "heartbeats were sent",
+    async () => (await hub.metric("tidings_heartbeats_total")) >= before + count,
+  );
 }

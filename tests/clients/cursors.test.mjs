@@ -8,7 +8,13 @@ import { Hub } from "../support/hub.mjs";
 import { until } from "../support/wait.mjs";
 import { events, Wire } from "./wire.mjs";
 
-const SPELLINGS = ["last_event_id", "lastEventId", "lastEventID", "Last-Event-ID", "evs_last_event_id"];
+const SPELLINGS = [
+  "last_event_id",
+  "lastEventId",
+  "lastEventID",
+  "Last-Event-ID",
+  "evs_last_event_id",
+];
 
 let hub;
 let ids;
@@ -48,12 +54,18 @@ test("S10: an empty cursor is none", async () => {
   await check({ headers: [["Last-Event-ID", ""]] }, "live", []);
   await check({ headers: [["Last-Event-ID", "  "]] }, "live", []);
   for (const name of SPELLINGS) await check({ query: `${name}=` }, "live", []);
-  await check({ headers: [["Last-Event-ID", ""]], query: `last_event_id=${ids[1]}` }, "resumed", ["three", "four"]);
+  await check({ headers: [["Last-Event-ID", ""]], query: `last_event_id=${ids[1]}` }, "resumed", [
+    "three",
+    "four",
+  ]);
   await check({ query: "last_event_id=&last=1" }, "resumed", ["four"]);
 });
 
 test("S10: a polyfill that appends its cursor anew at each reconnect is understood", async () => {
-  await check({ query: `lastEventId=${ids[0]}&lastEventId=${ids[1]}` }, "resumed", ["three", "four"]);
+  await check({ query: `lastEventId=${ids[0]}&lastEventId=${ids[1]}` }, "resumed", [
+    "three",
+    "four",
+  ]);
 });
 
 test("since and last: a time span, a time, the beginning, a number", async () => {
@@ -94,9 +106,13 @@ test("S15: where retention passed the cursor, the stream says so before it goes 
     return kept[0].data !== "first" && kept;
   });
 
-  const wire = await Wire.request(small, "GET", "/topics/t", { headers: [["Last-Event-ID", first]] });
+  const wire = await Wire.request(small, "GET", "/topics/t", {
+    headers: [["Last-Event-ID", first]],
+  });
   assert.equal((await wire.head()).headers["tidings-resume"], "reset");
-  const [reset, ...replayed] = events(await wire.bodyWith(`id: ${last}\n`).then(() => wire.bodyWith("x\n\n")));
+  const [reset, ...replayed] = events(
+    await wire.bodyWith(`id: ${last}\n`).then(() => wire.bodyWith("x\n\n")),
+  );
   assert.equal(reset.event, "tidings.reset");
   const { from, oldest, missed } = JSON.parse(reset.data);
   assert.equal(from, first);
@@ -105,12 +121,17 @@ test("S15: where retention passed the cursor, the stream says so before it goes 
   const position = (id) => Number(id.split("-").at(-1));
   assert.equal(missed, position(oldest) - position(first) - 1);
   assert.equal(position(kept[0].id) <= position(oldest), true);
-  assert.deepEqual(replayed.map(({ id }) => position(id)),
-    replayed.map((_, at) => position(oldest) + at), "no more gaps");
+  assert.deepEqual(
+    replayed.map(({ id }) => position(id)),
+    replayed.map((_, at) => position(oldest) + at),
+    "no more gaps",
+  );
   wire.close();
 
   // Whoever comes back with the id of the reset itself goes on right behind it.
-  const again = await Wire.request(small, "GET", "/topics/t", { headers: [["Last-Event-ID", reset.id]] });
+  const again = await Wire.request(small, "GET", "/topics/t", {
+    headers: [["Last-Event-ID", reset.id]],
+  });
   assert.equal((await again.head()).headers["tidings-resume"], "resumed");
   again.close();
 });
@@ -122,7 +143,10 @@ test("S15: an unknown id, and a cursor of another log, are told as well", async 
   const [reset, ...replayed] = events(await unknown.bodyWith("four\n\n"));
   assert.equal(reset.event, "tidings.reset");
   assert.equal(JSON.parse(reset.data).from, "nobody's id");
-  assert.deepEqual(replayed.map(({ data }) => data), ["one", "two", "three", "four"]);
+  assert.deepEqual(
+    replayed.map(({ data }) => data),
+    ["one", "two", "three", "four"],
+  );
 
   // A cursor of a log that is gone: what is new comes.
   const foreign = await open("/topics/t2?last_event_id=aaaaaaaa-7", t);
@@ -130,7 +154,10 @@ test("S15: an unknown id, and a cursor of another log, are told as well", async 
   await foreign.bodyWith("tidings.reset");
   await hub.publish("t2", "new");
   const told = events(await foreign.bodyWith("new\n\n"));
-  assert.deepEqual(told.map(({ event, data }) => event ?? data), ["tidings.reset", "new"]);
+  assert.deepEqual(
+    told.map(({ event, data }) => event ?? data),
+    ["tidings.reset", "new"],
+  );
 });
 
 test("history: a page of JSON, from whose end a stream goes on without a gap", async (t) => {
@@ -138,22 +165,31 @@ test("history: a page of JSON, from whose end a stream goes on without a gap", a
   assert.equal(page.headers["content-type"], "application/json");
   assert.equal(page.headers["cache-control"], "no-store");
   assert.equal(page.headers["tidings-resume"], "resumed");
-  assert.deepEqual(page.body.events.map(({ id, topics, data }) => ({ id, topics, data })), [
-    { id: ids[0], topics: ["t"], data: "one" },
-    { id: ids[1], topics: ["t"], data: "two" },
-    { id: ids[2], topics: ["t"], data: "three" },
-  ]);
+  assert.deepEqual(
+    page.body.events.map(({ id, topics, data }) => ({ id, topics, data })),
+    [
+      { id: ids[0], topics: ["t"], data: "one" },
+      { id: ids[1], topics: ["t"], data: "two" },
+      { id: ids[2], topics: ["t"], data: "three" },
+    ],
+  );
   for (const { time } of page.body.events) assert.equal(new Date(time).toISOString(), time);
 
   const rest = await history(`/topics/t?last_event_id=${page.body.next}`);
-  assert.deepEqual(rest.body.events.map(({ data }) => data), ["four"]);
+  assert.deepEqual(
+    rest.body.events.map(({ data }) => data),
+    ["four"],
+  );
   const wire = await open(`/topics/t?last_event_id=${rest.body.next}`, t);
   assert.equal((await wire.head()).headers["tidings-resume"], "resumed");
   await wire.bodyWith("retry");
   assert.deepEqual(events(wire.body), []);
 
   const last = await history("/topics/t?last=2");
-  assert.deepEqual(last.body.events.map(({ data }) => data), ["three", "four"]);
+  assert.deepEqual(
+    last.body.events.map(({ data }) => data),
+    ["three", "four"],
+  );
   const none = await history("/topics/nothing");
   assert.deepEqual(none.body.events, []);
 });
@@ -172,7 +208,11 @@ async function check({ headers = [], query = "" }, verdict, expected) {
     assert.equal(answer["tidings-resume"], verdict, target);
     await hub.publish(end, end);
     const got = events(await wire.bodyWith(`data: ${end}\n\n`));
-    assert.deepEqual(got.map(({ data }) => data), [...expected, end], target);
+    assert.deepEqual(
+      got.map(({ data }) => data),
+      [...expected, end],
+      target,
+    );
   } finally {
     wire.close();
   }
@@ -185,7 +225,9 @@ async function open(target, t) {
 }
 
 async function history(target) {
-  const wire = await Wire.request(hub, "GET", target, { headers: [["Accept", "application/json"]] });
+  const wire = await Wire.request(hub, "GET", target, {
+    headers: [["Accept", "application/json"]],
+  });
   try {
     return { ...(await wire.head()), body: await wire.json() };
   } finally {

@@ -30,8 +30,11 @@ export class Wire {
 
   send(method, target, { headers = [], body = "", version = "1.1" } = {}) {
     const length = body === "" ? [] : [["Content-Length", `${Buffer.byteLength(body)}`]];
-    const lines = [["Host", "localhost"], ...length, ...headers].flatMap(([name, value]) =>
-      [Buffer.from(`${name}: `), Buffer.from(value), Buffer.from("\r\n")]);
+    const lines = [["Host", "localhost"], ...length, ...headers].flatMap(([name, value]) => [
+      Buffer.from(`${name}: `),
+      Buffer.from(value),
+      Buffer.from("\r\n"),
+    ]);
     const start = Buffer.from(`${method} ${target} HTTP/${version}\r\n`);
     this.write(Buffer.concat([start, ...lines, Buffer.from("\r\n"), Buffer.from(body)]));
   }
@@ -64,7 +67,7 @@ export class Wire {
       return this.#text(this.#bodyAt);
     }
     const pieces = [];
-    for (let at = this.#bodyAt; ; ) {
+    for (let at = this.#bodyAt; ;) {
       const end = this.#bytes.indexOf("\r\n", at);
       if (end < 0) break;
       const length = parseInt(this.#text(at, end), 16);
@@ -79,7 +82,8 @@ export class Wire {
 
   // Waits until the body has a text, and gives the body.
   async bodyWith(text) {
-    const what = () => `the body has ${JSON.stringify(text)}; it is ${JSON.stringify(this.body.slice(-500))}`;
+    const what = () =>
+      `the body has ${JSON.stringify(text)}; it is ${JSON.stringify(this.body.slice(-500))}`;
     await this.#until(what, () => this.body.includes(text));
     return this.body;
   }
@@ -108,7 +112,10 @@ export class Wire {
   async #until(what, look) {
     await until(what, () => {
       if (look()) return true;
-      if (this.closed) throw new Error(`The connection was closed before ${what instanceof Function ? what() : what}.`);
+      if (this.closed)
+        throw new Error(
+          `The connection was closed before ${what instanceof Function ? what() : what}.`,
+        );
       return false;
     });
   }
@@ -123,15 +130,18 @@ export function blocks(body) {
 // The events of a stream in the profile that the hub keeps to, whose blocks are read by the letter:
 // id first, then event, retry, data, each with one space, and comments only in between.
 export function events(body) {
-  return blocks(body).slice(0, -1).map((lines) => {
-    const text = lines.filter((line) => !line.startsWith(":")).join("\n");
-    const block = /^(?:retry: \d+\n)?id: (.+)\n(?:event: (.+)\n)?(?:retry: (\d+)\n)?(data: [^]*)$/.exec(text);
-    if (!block) throw new Error(`no event of the hub's profile: ${JSON.stringify(text)}`);
-    const [, id, event, retry, data] = block;
-    const values = data.split("\n").map((line) => {
-      if (!line.startsWith("data: ")) throw new Error(`no line of data: ${JSON.stringify(line)}`);
-      return line.slice("data: ".length);
+  return blocks(body)
+    .slice(0, -1)
+    .map((lines) => {
+      const text = lines.filter((line) => !line.startsWith(":")).join("\n");
+      const block =
+        /^(?:retry: \d+\n)?id: (.+)\n(?:event: (.+)\n)?(?:retry: (\d+)\n)?(data: [^]*)$/.exec(text);
+      if (!block) throw new Error(`no event of the hub's profile: ${JSON.stringify(text)}`);
+      const [, id, event, retry, data] = block;
+      const values = data.split("\n").map((line) => {
+        if (!line.startsWith("data: ")) throw new Error(`no line of data: ${JSON.stringify(line)}`);
+        return line.slice("data: ".length);
+      });
+      return { id, event, retry, data: values.join("\n") };
     });
-    return { id, event, retry, data: values.join("\n") };
-  });
 }

@@ -19,7 +19,14 @@ test("S1, S2, S3: the head of a stream has exactly these headers", async (t) => 
   for (const [method, target, headers] of [
     ["GET", "/topics/t", []],
     ["GET", "/topics/t", [["Accept", "text/event-stream"]]],
-    ["GET", "/events?topic=t", [["Accept", "*/*"], ["Accept-Encoding", "gzip, br"]]],
+    [
+      "GET",
+      "/events?topic=t",
+      [
+        ["Accept", "*/*"],
+        ["Accept-Encoding", "gzip, br"],
+      ],
+    ],
     ["HEAD", "/topics/t", []],
   ]) {
     const wire = await open(t, hub, method, target, { headers });
@@ -46,7 +53,10 @@ test("S4: over HTTP/1.0 the stream ends with the connection", async (t) => {
   assert.equal(status, 200);
   assert.equal(headers["transfer-encoding"], undefined);
   const id = await hub.publish("old", "hello");
-  assert.deepEqual(events(await wire.bodyWith("hello\n\n")).map(({ id }) => id), [id]);
+  assert.deepEqual(
+    events(await wire.bodyWith("hello\n\n")).map(({ id }) => id),
+    [id],
+  );
 });
 
 test("S4: no Connection over HTTP/2, and the same stream", async (t) => {
@@ -86,7 +96,7 @@ test("S6: a heartbeat is a comment line without a blank line", async (t) => {
   assert.match(body, /^:\nretry: \d+\n(:\n)+id: \S+\ndata: hello\n\n(:\n)+$/);
 });
 
-test("S7: no block has only retry: it stands in an event, or as a line before the first", async (t) => {
+test("S7: retry stands in an event, or as a line before the first", async (t) => {
   const wire = await open(t, hub, "GET", "/topics/s7");
   assert.doesNotMatch(await wire.bodyWith("retry: "), /\n\n/);
   const id = await hub.publish("s7", "x", { retry: 1234, event: "e" });
@@ -94,20 +104,29 @@ test("S7: no block has only retry: it stands in an event, or as a line before th
   assert.match(body, new RegExp(`^:\nretry: \\d+\nid: ${id}\nevent: e\nretry: 1234\ndata: x\n\n$`));
 });
 
-test("S8, S9: every event has an id; those of the hub are plain ASCII, at most 128 bytes", async (t) => {
+test("S8, S9: every event has an id; the hub's are plain ASCII, at most 128 bytes", async (t) => {
   const wire = await open(t, hub, "GET", "/topics/ids");
   await wire.head();
   for (const data of ["a", "", "b\n"]) assert.match(await hub.publish("ids", data), OUR_ID);
   await hub.publish("ids", "chosen", { id: "größe 1" });
-  const batch = JSON.stringify([{ topic: "ids", data: 1 }, { topics: ["x", "ids"], data: "end" }]);
+  const batch = JSON.stringify([
+    { topic: "ids", data: 1 },
+    { topics: ["x", "ids"], data: "end" },
+  ]);
   await fetch(`${hub.url}/events`, { method: "POST", body: batch });
   const got = events(await wire.bodyWith("end\n\n"));
-  assert.deepEqual(got.map(({ data }) => data), ["a", "", "b\n", "chosen", "1", "end"]);
-  assert.deepEqual(got.filter(({ id }) => !OUR_ID.test(id)).map(({ id }) => id), ["größe 1"]);
+  assert.deepEqual(
+    got.map(({ data }) => data),
+    ["a", "", "b\n", "chosen", "1", "end"],
+  );
+  assert.deepEqual(
+    got.filter(({ id }) => !OUR_ID.test(id)).map(({ id }) => id),
+    ["größe 1"],
+  );
   assert.equal(new Set(got.map(({ id }) => id)).size, got.length);
 });
 
-test("S11: data is split at CRLF, CR and LF, with a colon and one space before each line", async (t) => {
+test("S11: data is split at CRLF, CR and LF, with a colon and one space each", async (t) => {
   const wire = await open(t, hub, "GET", "/topics/s11");
   await wire.head();
   for (const [data, lines] of [
@@ -117,18 +136,36 @@ test("S11: data is split at CRLF, CR and LF, with a colon and one space before e
     ["a\n", ["data: a", "data: "]],
     ["\r\n", ["data: ", "data: "]],
     ["\n\r", ["data: ", "data: ", "data: "]],
-    ["x\rid: 9\rdata: y\r\rdata: z", ["data: x", "data: id: 9", "data: data: y", "data: ", "data: data: z"]],
+    [
+      "x\rid: 9\rdata: y\r\rdata: z",
+      ["data: x", "data: id: 9", "data: data: y", "data: ", "data: data: z"],
+    ],
     ["\u2028\u0085\u0000", ["data: \u2028\u0085\u0000"]],
   ]) {
     const id = await hub.publish("s11", data);
     const body = await wire.bodyWith(`id: ${id}\n${lines.join("\n")}\n\n`);
     // Nothing was added to the block.
-    assert.deepEqual(blocks(body).at(-2).filter((line) => !/^(:|retry:)/.test(line)), [`id: ${id}`, ...lines]);
+    assert.deepEqual(
+      blocks(body)
+        .at(-2)
+        .filter((line) => !/^(:|retry:)/.test(line)),
+      [`id: ${id}`, ...lines],
+    );
   }
 });
 
 test("S16: no redirects", async () => {
-  for (const target of ["/", "/topics", "/topics/", "/topics/a/", "/topics//", "/topics/a/../b", "/events/", "//events", "/healthz/"]) {
+  for (const target of [
+    "/",
+    "/topics",
+    "/topics/",
+    "/topics/a/",
+    "/topics//",
+    "/topics/a/../b",
+    "/events/",
+    "//events",
+    "/healthz/",
+  ]) {
     for (const method of ["GET", "POST", "HEAD", "PUT"]) {
       const { status, headers } = await answer(hub, method, target);
       assert.ok(status < 300 || status >= 400, `${method} ${target}: ${status}`);
@@ -137,7 +174,7 @@ test("S16: no redirects", async () => {
   }
 });
 
-test("S17: each client is told a time of its own to wait, within a fifth of the setting", async (t) => {
+test("S17: each client gets its own time to wait, within a fifth of the setting", async (t) => {
   const clients = 30;
   const times = new Set();
   for (let client = 0; client < clients; client += 1) {
@@ -158,7 +195,10 @@ test("a request after others on the same connection becomes a stream as well", a
     wire.forget();
   }
   wire.send("GET", "/topics/kept?last=1");
-  assert.deepEqual(events(await wire.bodyWith("two\n\n")).map(({ data }) => data), ["two"]);
+  assert.deepEqual(
+    events(await wire.bodyWith("two\n\n")).map(({ data }) => data),
+    ["two"],
+  );
 });
 
 // A stream that is closed when the test ends.
