@@ -6,6 +6,7 @@
 //! | [`crowd`] | very many event streams on one thread, each checked event by event |
 //! | [`publish`] | a publisher on one kept-alive connection |
 //! | [`limit`] | the least a server can do: one bare `send(2)` for each subscriber |
+//! | [`isolate`] | a network of its own, with a processor for each side |
 //! | [`server`] | a server that is measured: started, and ended with its handle |
 //! | [`measure`] | what a process costs: CPU, memory, files; and the machine it runs on |
 //! | [`event`] | what is published: a number, the time, and filling |
@@ -16,6 +17,7 @@ pub mod compare;
 pub mod crowd;
 pub mod event;
 pub mod histogram;
+pub mod isolate;
 pub mod limit;
 pub mod measure;
 pub mod publish;

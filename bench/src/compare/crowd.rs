@@ -145,9 +145,9 @@ impl Block {
         wrong
     }
 
-    /// Memory when all have left, as a share of the start.
+    /// Resident memory when all have left, as a share of the start.
     pub(super) fn left_share(&self) -> f64 {
-        self.tidings.left.total as f64 / self.start.total as f64
+        self.tidings.left.resident as f64 / self.start.resident as f64
     }
 
     /// CPU per delivery of the hub, by that of the loop.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::crowd::{Block, Result, per_delivery_us};
 use super::round::Round;
+use crate::isolate;
 use crate::measure::{Machine, Memory};
 use crate::report::{Report, grouped};
 
@@ -68,7 +69,10 @@ fn cpu(report: &mut Report, result: &Result, block: &Block) {
         row.push(format!("{:.2}", values[0] * 2.0 / (values[1] + values[2])));
         row
     };
-    report.heading("CPU of the server, µs (the receiver's TCP work is in it on loopback)");
+    let loopback = "the receiver's TCP work is in it, as always on loopback";
+    let isolated = "isolated: without the receiver's TCP work";
+    let which = if isolate::is_inside() { isolated } else { loopback };
+    report.heading(&format!("CPU of the server, µs ({which})"));
     let title = ["", "Tidings", "loop before", "loop after", "Tidings/loop"];
     report.table(&[
         title.map(str::to_owned).to_vec(),
@@ -88,21 +92,28 @@ fn cpu(report: &mut Report, result: &Result, block: &Block) {
             block.tidings.stolen * 100.0
         ));
     }
+    let again = before.sent_again + block.tidings.sent_again + after.sent_again;
+    if again > 0 {
+        let void = if isolate::is_inside() { "Void: " } else { "On the whole machine, " };
+        report.line(&format!("{void}{} TCP segments had to be sent again.", grouped(again)));
+    }
 }
 
 fn memory(report: &mut Report, result: &Result, block: &Block) {
     let connections = result.options.pace.connections.max(1) as f64;
     let row = |name: &str, memory: Memory, note: String| {
-        vec![name.to_owned(), grouped(memory.total / 1024), grouped(memory.anonymous / 1024), note]
+        let Memory { resident, proportional, anonymous } = memory;
+        let kib = [resident, proportional, anonymous].map(|bytes| grouped(bytes / 1024));
+        [&[name.to_owned()], &kib[..], &[note]].concat()
     };
     let each = |memory: Memory| {
-        let more = memory.total as f64 - block.start.total as f64;
+        let more = memory.proportional as f64 - block.start.proportional as f64;
         format!("{:.0} bytes per connection", more / connections)
     };
-    let left = format!("{:+.1} % beside the start", (block.left_share() - 1.0) * 100.0);
-    report.heading("Memory of Tidings, KiB (proportional set size)");
+    let left = format!("{:+.1} % resident beside the start", (block.left_share() - 1.0) * 100.0);
+    report.heading("Memory of Tidings, KiB");
     report.table(&[
-        ["", "all", "heap and stacks", ""].map(str::to_owned).to_vec(),
+        ["", "resident", "proportional", "heap and stacks", ""].map(str::to_owned).to_vec(),
         row("fresh", block.fresh, String::new()),
         row("start: one subscriber came and left", block.start, String::new()),
         row("all there, idle", block.tidings.idle, each(block.tidings.idle)),

@@ -47,6 +47,8 @@ pub struct Round {
     pub counts: Counts,
     /// When all had left.
     pub left: Memory,
+    /// TCP segments that had to be sent again meanwhile.
+    pub sent_again: u64,
     /// The share of the machine that the hypervisor took while events were delivered.
     pub stolen: f64,
 }
@@ -77,11 +79,13 @@ pub fn round(subject: &mut impl Subject, pace: Pace) -> anyhow::Result<Round> {
     let socket_bytes = measure::socket_bytes();
 
     let (_, ticks) = measure::stolen_share(None);
+    let again = measure::segments_sent_again().unwrap_or(0);
     let before = measure::cpu(process)?;
     let last = publish(subject, &crowd, pace)?;
     measure::settle(process, STEP_TIME_MAX)?;
     let delivery_cpu = measure::cpu(process)?.saturating_sub(before);
     let (stolen, _) = measure::stolen_share(Some(ticks));
+    let sent_again = measure::segments_sent_again().unwrap_or(0) - again;
     let after_events = measure::memory(process)?;
     let (counts, latencies) = (crowd.counts(), crowd.take_latencies());
 
@@ -101,6 +105,7 @@ pub fn round(subject: &mut impl Subject, pace: Pace) -> anyhow::Result<Round> {
         last,
         counts,
         left,
+        sent_again,
         stolen,
     })
 }

@@ -2,12 +2,12 @@
 //! Knows nothing of what is measured of it.
 
 use std::path::Path;
-use std::process::Command;
 
 use anyhow::Context;
 
 use crate::crowd::Target;
 use crate::event::Stamp;
+use crate::isolate;
 use crate::publish::Publisher;
 use crate::server::Server;
 
@@ -39,7 +39,7 @@ impl Limit {
     /// Where it can't be started.
     pub fn start() -> anyhow::Result<Self> {
         let program = std::env::current_exe().context("can't find this program")?;
-        Ok(Self { server: Server::start(Command::new(program).arg("limit"))? })
+        Ok(Self { server: Server::start(isolate::server(program).arg("limit"))? })
     }
 }
 
@@ -74,7 +74,7 @@ impl Tidings {
     /// # Errors
     /// Where it can't be started.
     pub fn start(program: &Path, flags: &[String]) -> anyhow::Result<Self> {
-        let mut command = Command::new(program);
+        let mut command = isolate::server(program);
         command.args(["serve", "--listen", "127.0.0.1:0", "--log", "memory"]).args(flags);
         let server = Server::start(&mut command)?;
         let publisher = Publisher::connect(server.address(), TOPIC, "")?;

@@ -7,12 +7,13 @@ use anyhow::Context;
 
 use super::processes::tree;
 
-/// The proportional set size of a process and all that it has started, in bytes: its own pages,
-/// and its share of those that it shares.
+/// The memory of a process and all that it has started, in bytes.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Memory {
-    /// All of it.
-    pub total: u64,
+    /// What is resident, by whomever it is shared. It does not change with what others do.
+    pub resident: u64,
+    /// Its own pages, and its share of those that it shares (proportional set size).
+    pub proportional: u64,
     /// What it has written: heap and stacks. The rest is its program's file.
     pub anonymous: u64,
 }
@@ -26,7 +27,8 @@ pub fn memory(process: u32) -> anyhow::Result<Memory> {
         of_one(process).with_context(|| format!("can't read the memory of process {process}"))?;
     for child in tree(process).into_iter().skip(1) {
         let memory = of_one(child).unwrap_or_default();
-        sum.total += memory.total;
+        sum.resident += memory.resident;
+        sum.proportional += memory.proportional;
         sum.anonymous += memory.anonymous;
     }
     Ok(sum)
@@ -34,11 +36,24 @@ pub fn memory(process: u32) -> anyhow::Result<Memory> {
 
 fn of_one(process: u32) -> Option<Memory> {
     let text = fs::read_to_string(format!("/proc/{process}/smaps_rollup")).ok()?;
-    Some(Memory { total: kib(&text, "Pss:")? * 1024, anonymous: kib(&text, "Pss_Anon:")? * 1024 })
+    Some(Memory {
+        resident: kib(&text, "Rss:")? * 1024,
+        proportional: kib(&text, "Pss:")? * 1024,
+        anonymous: kib(&text, "Pss_Anon:")? * 1024,
+    })
 }
 
 fn kib(text: &str, name: &str) -> Option<u64> {
     text.lines().find_map(|line| line.strip_prefix(name)?.split_whitespace().next()?.parse().ok())
+}
+
+/// TCP segments that had to be sent again in this network namespace, since its beginning.
+#[must_use]
+pub fn segments_sent_again() -> Option<u64> {
+    let text = fs::read_to_string("/proc/net/snmp").ok()?;
+    let mut lines = text.lines().filter_map(|line| line.strip_prefix("Tcp: "));
+    let at = lines.next()?.split_whitespace().position(|name| name == "RetransSegs")?;
+    lines.next()?.split_whitespace().nth(at)?.parse().ok()
 }
 
 /// What the kernel holds for TCP sockets of this network namespace: buffers, in bytes.
@@ -62,6 +77,6 @@ mod tests {
         let written = vec![1_u8; 64 << 20];
         let after = memory(std::process::id()).unwrap();
         assert!(after.anonymous - before.anonymous > written.len() as u64 / 2);
-        assert!(after.total >= after.anonymous);
+        assert!(after.resident >= after.proportional && after.proportional >= after.anonymous);
     }
 }

@@ -1,0 +1,55 @@
+//! A network of its own, in which the servers have the first processor and the client has the
+//! second, with the receiver's TCP work: on plain loopback the sender pays for that too.
+//! Knows nothing of what is measured.
+//!
+//! The program starts itself again through `unshare`, `ip` and `taskset`; nothing outside is
+//! changed. Beyond some 1,000 connections the queue between the two overflows: the report says
+//! how many segments had to be sent again, and where that is not 0, it measures nothing.
+
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use anyhow::{Context, ensure};
+
+/// Says that this process is inside already. Not `TIDINGS_…`: those are the settings of a hub.
+const INSIDE: &str = "BENCH_IS_ISOLATED";
+
+/// Lets the loopback device hand its receiving work to the second processor.
+const SCRIPT: &str = "ip link set lo up && mount -t sysfs sysfs /sys && \
+                      echo 2 > /sys/class/net/lo/queues/rx-0/rps_cpus && exec taskset -c 1 \"$@\"";
+
+/// Whether this process is inside.
+#[must_use]
+pub fn is_inside() -> bool {
+    std::env::var_os(INSIDE).is_some()
+}
+
+/// Starts this program again inside, with the same arguments, and does not come back.
+///
+/// # Errors
+/// Where there are no two processors, or the system does not let us.
+pub fn enter() -> anyhow::Result<std::convert::Infallible> {
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    ensure!(processors >= 2, "--isolate needs two processors");
+    // In a user namespace the kernel refuses to move the receiving work.
+    ensure!(rustix::process::geteuid().is_root(), "--isolate needs root: run it with sudo");
+    let program = std::env::current_exe().context("can't find this program")?;
+    let error = Command::new("unshare")
+        .args(["-nm", "sh", "-c", SCRIPT, "sh"])
+        .arg(program)
+        .args(std::env::args_os().skip(1))
+        .env(INSIDE, "1")
+        .exec();
+    Err(error).context("can't start unshare (of util-linux)")
+}
+
+/// A command for a server: on the first processor, where this process is inside.
+#[must_use]
+pub fn server(program: impl AsRef<std::ffi::OsStr>) -> Command {
+    if !is_inside() {
+        return Command::new(program);
+    }
+    let mut command = Command::new("taskset");
+    command.args(["-c", "0"]).arg(program);
+    command
+}
