@@ -42,19 +42,30 @@ pub struct Block {
     /// The loop before and after.
     pub limits: [Round; 2],
     /// The hub.
-    pub tidings: Round,
+    pub hub: Hub,
+}
+
+/// What was measured of the hub.
+#[derive(Debug)]
+pub struct Hub {
+    /// The crowd and its events.
+    pub round: Round,
     /// Its memory right after it has started.
     pub fresh: Memory,
     /// Its memory when it has done everything once, for one subscriber: what "the start" means.
     /// By then the pages of its program that it needs have been read.
     pub start: Memory,
+    /// Its memory when the same crowd has come and left a second time.
+    pub left_again: Memory,
     /// CPU of one publish that nobody listens to.
     pub publish_cpu: Duration,
     /// Writes to sockets that it says it has made in the round.
     pub writes: u64,
 }
 
-/// Memory may be so much more than at the start when all have left.
+/// When a crowd has left for the second time, memory may be so much more than after the first
+/// time: what is kept for each of them would show. Beside the start it is only told, since pages
+/// that are used in part stay with the allocator.
 const LEFT_SHARE_MAX: f64 = 1.05;
 
 /// Nothing takes longer on a machine that works.
@@ -69,17 +80,16 @@ pub fn run(options: Options) -> anyhow::Result<Vec<String>> {
     let mut blocks = Vec::new();
     for _ in 0..options.blocks {
         let before = round(&mut Limit::start()?, options.pace)?;
-        let (tidings, fresh, start, publish_cpu, writes) = hub(&options)?;
+        let hub = hub(&options)?;
         let after = round(&mut Limit::start()?, options.pace)?;
-        let limits = [before, after];
-        blocks.push(Block { limits, tidings, fresh, start, publish_cpu, writes });
+        blocks.push(Block { limits: [before, after], hub });
     }
     let result = Result { options, open_files, blocks };
     print(&result);
     Ok(result.blocks.iter().flat_map(|block| block.wrong(&result.options)).collect())
 }
 
-fn hub(options: &Options) -> anyhow::Result<(Round, Memory, Memory, Duration, u64)> {
+fn hub(options: &Options) -> anyhow::Result<Hub> {
     let mut tidings = Tidings::start(&options.binary, &options.flags)?;
     let process = tidings.process();
     measure::settle(process, STEP_TIME_MAX)?;
@@ -87,9 +97,10 @@ fn hub(options: &Options) -> anyhow::Result<(Round, Memory, Memory, Duration, u6
     let publish_cpu = warm(&mut tidings, options.pace)?;
     let start = measure::memory(process)?;
     let written = tidings.counter("tidings_writes_total")?;
-    let round = round(&mut tidings, options.pace)?;
+    let measured = round(&mut tidings, options.pace)?;
     let writes = tidings.counter("tidings_writes_total")? - written;
-    Ok((round, fresh, start, publish_cpu, writes))
+    let left_again = round(&mut tidings, Pace { events: 1, ..options.pace })?.left;
+    Ok(Hub { round: measured, fresh, start, left_again, publish_cpu, writes })
 }
 
 /// One subscriber comes, gets one event and goes; then events are published to nobody. Gives the
@@ -119,7 +130,7 @@ impl Block {
         let Pace { connections, events, .. } = options.pace;
         let mut wrong = Vec::new();
         let expected = connections as u64 * events;
-        let named = [("the loop", &self.limits[0]), ("Tidings", &self.tidings)];
+        let named = [("the loop", &self.limits[0]), ("Tidings", &self.hub.round)];
         for (name, round) in named.into_iter().chain([("the loop", &self.limits[1])]) {
             let counts = &round.counts;
             if counts.events != expected || counts.faults() > 0 {
@@ -138,22 +149,22 @@ impl Block {
         let share = self.left_share();
         if share > LEFT_SHARE_MAX {
             wrong.push(format!(
-                "Tidings has {:+.1} % of memory over the start when all have left",
+                "Tidings has {:+.1} % of memory when all have left a second time, beside the first",
                 (share - 1.0) * 100.0
             ));
         }
         wrong
     }
 
-    /// Resident memory when all have left, as a share of the start.
+    /// Resident memory when all have left a second time, as a share of the first.
     pub(super) fn left_share(&self) -> f64 {
-        self.tidings.left.resident as f64 / self.start.resident as f64
+        self.hub.left_again.resident as f64 / self.hub.round.left.resident as f64
     }
 
     /// CPU per delivery of the hub, by that of the loop.
     pub(super) fn ratio(&self) -> f64 {
         let limit = self.limits.iter().map(per_delivery_us).sum::<f64>() / 2.0;
-        per_delivery_us(&self.tidings) / limit
+        per_delivery_us(&self.hub.round) / limit
     }
 }
 

@@ -63,7 +63,7 @@ fn cpu(report: &mut Report, result: &Result, block: &Block) {
     let [before, after] = &block.limits;
     let us = |cpu: Duration| cpu.as_secs_f64() * 1e6;
     let row = |name: &str, value: &dyn Fn(&Round) -> f64| {
-        let values = [value(&block.tidings), value(before), value(after)];
+        let values = [value(&block.hub.round), value(before), value(after)];
         let mut row = vec![name.to_owned()];
         row.extend(values.iter().map(|value| format!("{value:.2}")));
         row.push(format!("{:.2}", values[0] * 2.0 / (values[1] + values[2])));
@@ -81,18 +81,18 @@ fn cpu(report: &mut Report, result: &Result, block: &Block) {
     ]);
     report.line(&format!(
         "A publish that nobody listens to takes {:.0} µs: {:.2} µs of each delivery.",
-        us(block.publish_cpu),
-        us(block.publish_cpu) / connections
+        us(block.hub.publish_cpu),
+        us(block.hub.publish_cpu) / connections
     ));
     let differ = (per_delivery_us(before) / per_delivery_us(after) - 1.0).abs();
-    if differ > LIMITS_DIFFER_MAX || block.tidings.stolen > STOLEN_MAX {
+    if differ > LIMITS_DIFFER_MAX || block.hub.round.stolen > STOLEN_MAX {
         report.line(&format!(
             "Noisy: the loops differ by {:.0} %, {:.1} % of the machine went to others.",
             differ * 100.0,
-            block.tidings.stolen * 100.0
+            block.hub.round.stolen * 100.0
         ));
     }
-    let again = before.sent_again + block.tidings.sent_again + after.sent_again;
+    let again = before.sent_again + block.hub.round.sent_again + after.sent_again;
     if again > 0 {
         let void = if isolate::is_inside() { "Void: " } else { "On the whole machine, " };
         report.line(&format!("{void}{} TCP segments had to be sent again.", grouped(again)));
@@ -107,20 +107,23 @@ fn memory(report: &mut Report, result: &Result, block: &Block) {
         [&[name.to_owned()], &kib[..], &[note]].concat()
     };
     let each = |memory: Memory| {
-        let more = memory.proportional as f64 - block.start.proportional as f64;
+        let more = memory.proportional as f64 - block.hub.start.proportional as f64;
         format!("{:.0} bytes per connection", more / connections)
     };
-    let left = format!("{:+.1} % resident beside the start", (block.left_share() - 1.0) * 100.0);
+    let more = block.hub.round.left.resident as f64 / block.hub.start.resident as f64 - 1.0;
+    let left = format!("{:+.1} % resident beside the start", more * 100.0);
+    let again = format!("{:+.1} % beside the first time", (block.left_share() - 1.0) * 100.0);
     report.heading("Memory of Tidings, KiB");
     report.table(&[
         ["", "resident", "proportional", "heap and stacks", ""].map(str::to_owned).to_vec(),
-        row("fresh", block.fresh, String::new()),
-        row("start: one subscriber came and left", block.start, String::new()),
-        row("all there, idle", block.tidings.idle, each(block.tidings.idle)),
-        row("after all events", block.tidings.after_events, each(block.tidings.after_events)),
-        row("all left", block.tidings.left, left),
+        row("fresh", block.hub.fresh, String::new()),
+        row("start: one subscriber came and left", block.hub.start, String::new()),
+        row("all there, idle", block.hub.round.idle, each(block.hub.round.idle)),
+        row("after all events", block.hub.round.after_events, each(block.hub.round.after_events)),
+        row("all left", block.hub.round.left, left),
+        row("all left, a second time", block.hub.left_again, again),
     ]);
-    if let Some(bytes) = block.tidings.socket_bytes {
+    if let Some(bytes) = block.hub.round.socket_bytes {
         report.line(&format!("Buffers of all TCP sockets, idle: {} KiB.", grouped(bytes / 1024)));
     }
 }
@@ -157,9 +160,9 @@ fn delivery(report: &mut Report, result: &Result, block: &Block) {
     ];
     report.table(&[
         title.map(str::to_owned).to_vec(),
-        row("Tidings", &block.tidings),
+        row("Tidings", &block.hub.round),
         row("loop before", &block.limits[0]),
         row("loop after", &block.limits[1]),
     ]);
-    report.line(&format!("Tidings made {} writes for them.", grouped(block.writes)));
+    report.line(&format!("Tidings made {} writes for them.", grouped(block.hub.writes)));
 }

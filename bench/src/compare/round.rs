@@ -93,6 +93,7 @@ pub fn round(subject: &mut impl Subject, pace: Pace) -> anyhow::Result<Round> {
     drop(crowd);
     wait_for_files(process, files)?;
     measure::settle(process, STEP_TIME_MAX)?;
+    std::thread::sleep(GIVE_BACK_TIME);
     let left = measure::memory(process)?;
     Ok(Round {
         connect_time,
@@ -109,6 +110,9 @@ pub fn round(subject: &mut impl Subject, pace: Pace) -> anyhow::Result<Round> {
         stolen,
     })
 }
+
+/// What a server may take to notice that a crowd has left and to give its memory back.
+const GIVE_BACK_TIME: Duration = Duration::from_secs(3);
 
 /// Publishes the events; gives for each how long it took to the last of the crowd.
 fn publish(subject: &mut impl Subject, crowd: &Crowd, pace: Pace) -> anyhow::Result<Histogram> {

@@ -12,6 +12,8 @@
 //! - `testing` (a feature): a world in memory with a clock of its own, to drive all of it from a
 //!   seed.
 
+#![forbid(unsafe_code)]
+
 pub mod cursor;
 pub mod event;
 pub mod limits;

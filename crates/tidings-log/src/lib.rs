@@ -7,6 +7,8 @@
 //!
 //! All implementations pass the same suite, `conformance`.
 
+#![forbid(unsafe_code)]
+
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 mod disk;

@@ -9,6 +9,7 @@ mod client;
 mod cmd;
 mod exit;
 mod logging;
+mod memory;
 mod output;
 mod settings;
 mod signals;

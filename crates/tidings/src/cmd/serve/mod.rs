@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use axum::Router;
+use tidings_core::limits::CONNECTIONS_MAX;
 use tidings_log::{Disk, DiskOptions, Log, Memory, MemoryOptions};
 use tidings_server::{Config, Hub, api};
 use tokio::net::TcpListener;
@@ -17,6 +18,7 @@ use tokio::task::JoinSet;
 use tokio::time;
 
 use crate::exit::Interrupted;
+use crate::memory;
 use crate::settings::{Keep, Loaded, Settings};
 use crate::signals::Signals;
 
@@ -50,11 +52,14 @@ pub(super) fn within_open_files(config: Config) -> Config {
     if connections_max >= config.connections_max {
         return config;
     }
-    tracing::info!(
-        "at most {connections_max} connections, not {} (connections-max): the system allows no \
-         more open files (ulimit -Hn, or LimitNOFILE= in systemd)",
-        config.connections_max
-    );
+    let wanted = config.connections_max;
+    let why = "the system allows no more open files (ulimit -Hn, or LimitNOFILE= in systemd)";
+    // Nobody asked for the default, and most people never come near it.
+    if wanted == CONNECTIONS_MAX {
+        tracing::debug!("at most {connections_max} connections: {why}");
+    } else {
+        tracing::warn!("at most {connections_max} connections, not {wanted}: {why}");
+    }
     Config { connections_max, ..config }
 }
 
@@ -97,6 +102,7 @@ pub(super) async fn until_closed(
             ended.context("a listener's task ended")?.context("a listener failed")?;
             bail!("a listener ended");
         }
+        never = memory::give_back(&hub) => match never {},
     }
     let time_max = hub.config().shutdown_time_max + CLOSE_TIME_MAX;
     let closing = async {
