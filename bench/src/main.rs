@@ -51,8 +51,8 @@ struct CrowdArgs {
     /// The program to measure, built with --release
     #[arg(long, value_name = "FILE", default_value = "target/release/tidings")]
     binary: PathBuf,
-    /// Fail where an event was lost, repeated or out of order, or the same crowd, when it has left
-    /// a second time, leaves over 5 % more memory in use than the first time; never for speed
+    /// Fail where an event was lost, repeated or out of order, or the memory of those who left does
+    /// not come back, or the same crowd takes more of it a second time; never for speed
     #[arg(long)]
     check: bool,
     /// Give the servers the first processor and the client, with the receiver's TCP work, the

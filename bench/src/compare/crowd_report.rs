@@ -110,9 +110,10 @@ fn memory(report: &mut Report, result: &Result, block: &Block) {
         let more = memory.proportional as f64 - block.hub.start.proportional as f64;
         format!("{:.0} bytes per connection", more / connections)
     };
-    let more = block.hub.round.left.resident as f64 / block.hub.start.resident as f64 - 1.0;
-    let left = format!("{:+.1} % resident beside the start", more * 100.0);
-    let again = format!("{:+.1} % beside the first time", (block.left_share() - 1.0) * 100.0);
+    let beside = |memory: Memory| {
+        let more = memory.resident as f64 / block.hub.start.resident as f64 - 1.0;
+        format!("{:+.1} % resident beside the start", more * 100.0)
+    };
     report.heading("Memory of Tidings, KiB");
     report.table(&[
         ["", "resident", "proportional", "heap and stacks", ""].map(str::to_owned).to_vec(),
@@ -120,8 +121,9 @@ fn memory(report: &mut Report, result: &Result, block: &Block) {
         row("start: one subscriber came and left", block.hub.start, String::new()),
         row("all there, idle", block.hub.round.idle, each(block.hub.round.idle)),
         row("after all events", block.hub.round.after_events, each(block.hub.round.after_events)),
-        row("all left", block.hub.round.left, left),
-        row("all left, a second time", block.hub.left_again, again),
+        row("all left", block.hub.round.left, beside(block.hub.round.left)),
+        row("all there, a second time", block.hub.again.idle, each(block.hub.again.idle)),
+        row("all left, a second time", block.hub.again.left, beside(block.hub.again.left)),
     ]);
     if let Some(bytes) = block.hub.round.socket_bytes {
         report.line(&format!("Buffers of all TCP sockets, idle: {} KiB.", grouped(bytes / 1024)));
