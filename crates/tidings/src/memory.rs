@@ -2,7 +2,7 @@
 //! Knows nothing of what it was used for.
 //!
 //! What a connection needs while its request is answered lies among what was made at the same
-//! time and stays, such as the events that the log keeps. glibc returns only what lies at the end
+//! time and stays, such as the subscriber's selectors. glibc returns only what lies at the end
 //! of its heap, so without a word most of it would stay resident for ever: of 14 MB that 10,000
 //! subscribers took, 12 were still there when all had left.
 
