@@ -12,7 +12,7 @@ use tidings_core::event::{
     TopicsError, TypeError,
 };
 
-use super::query::hint;
+use super::query::{self, hint};
 
 /// The fields of an event, as the API has them.
 const FIELDS: [&str; 7] = ["data", "event", "id", "private", "retry", "topic", "topics"];
@@ -269,12 +269,7 @@ impl Visitor<'_> for Name {
     }
 
     fn visit_str<E: de::Error>(self, name: &str) -> Result<Self::Value, E> {
-        // A stranger's name comes back in an answer, so not at any length.
-        const SHOWN_CHARS_MAX: usize = 64;
-        Ok(FIELDS
-            .iter()
-            .position(|field| *field == name)
-            .ok_or_else(|| name.chars().take(SHOWN_CHARS_MAX).collect()))
+        Ok(FIELDS.iter().position(|field| *field == name).ok_or_else(|| query::shown(name)))
     }
 }
 

@@ -16,7 +16,7 @@ use crate::engine::{Hub, Publish};
 use super::body;
 use super::error::Problem;
 use super::path::{self, PathError};
-use super::query::{self, hint};
+use super::query::{self, hint, shown};
 use super::subscriber::refuse_while_draining;
 
 /// The query parameters of a publish; each is also a header, `Tidings-Event` and so on.
@@ -195,12 +195,6 @@ fn switch(text: String) -> Result<bool, FieldError> {
         "0" | "false" => Ok(false),
         _ => Err(FieldError::Private { text: shown(&text) }),
     }
-}
-
-/// A stranger's text in an answer, but not at any length.
-fn shown(text: &str) -> String {
-    const SHOWN_CHARS_MAX: usize = 64;
-    text.chars().take(SHOWN_CHARS_MAX).collect()
 }
 
 #[cfg(test)]

@@ -83,6 +83,12 @@ fn distance(a: &str, b: &str) -> usize {
     row[b.len()]
 }
 
+/// A stranger's text in an answer, but not at any length.
+pub(crate) fn shown(text: &str) -> String {
+    const SHOWN_CHARS_MAX: usize = 64;
+    text.chars().take(SHOWN_CHARS_MAX).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -179,10 +179,8 @@ fn number(value: &[u8]) -> Option<usize> {
     digits.then(|| text.parse().unwrap_or(usize::MAX))
 }
 
-/// A stranger's text in an answer, but not at any length.
 fn shown(value: &[u8]) -> String {
-    const SHOWN_CHARS_MAX: usize = 64;
-    String::from_utf8_lossy(value).chars().take(SHOWN_CHARS_MAX).collect()
+    query::shown(&String::from_utf8_lossy(value))
 }
 
 #[cfg(test)]

@@ -1,18 +1,16 @@
 //! Event streams for any route: what a subscriber's request says, and the response that it gets.
 //! Knows nothing of the hub's own addresses.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use axum::body::Body;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Version, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
-use tidings_core::cursor::{Cursor, Timestamp};
+use tidings_core::cursor::Cursor;
 use tidings_core::topic::Selectors;
 
-use crate::engine::{Hub, Start, Subscription, Verdict};
+use crate::engine::{Hub, Start, Subscription, Verdict, now};
 
 use super::error::Problem;
 use super::select;
@@ -179,10 +177,4 @@ pub(crate) fn tell_verdict(headers: &mut HeaderMap, verdict: Verdict) {
 /// Nothing new is begun while the hub shuts down.
 pub(crate) fn refuse_while_draining(hub: &Hub) -> Result<(), Problem> {
     if hub.is_shutting_down() { Err(Problem::draining()) } else { Ok(()) }
-}
-
-fn now() -> Timestamp {
-    // A clock before 1970 is a clock that is not set; nothing is older than its 0 then.
-    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Timestamp(u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX))
 }

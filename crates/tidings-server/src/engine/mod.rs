@@ -20,5 +20,6 @@ mod terms;
 pub use hub::Hub;
 pub(crate) use inbox::ConnectionGuard;
 pub use place::{Start, Verdict};
+pub(crate) use pump::now;
 pub use takeover::Takeover;
 pub use terms::{History, Publish, PublishError, Published, Subscribed, Subscription};

@@ -60,7 +60,8 @@ pub(crate) async fn trim(log: Arc<dyn Log>, metrics: Arc<Metrics>) {
     }
 }
 
-/// The time of day, for what is kept.
+/// The time of day, for what is kept. A clock before 1970 is a clock that is not set; nothing is
+/// older than its 0 then.
 pub(crate) fn now() -> Timestamp {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     Timestamp(u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
