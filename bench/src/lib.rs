@@ -4,6 +4,7 @@
 //! | piece | what it is |
 //! |---|---|
 //! | [`crowd`] | very many event streams on one thread, each checked event by event |
+//! | [`load`] | very many requests on one thread: as fast as they are answered, or by a timetable |
 //! | [`publish`] | a publisher on one kept-alive connection |
 //! | [`limit`] | the least a server can do: one bare `send(2)` for each subscriber |
 //! | [`isolate`] | a network of its own, with a processor for each side |
@@ -19,6 +20,7 @@ pub mod event;
 pub mod histogram;
 pub mod isolate;
 pub mod limit;
+pub mod load;
 pub mod measure;
 pub mod publish;
 pub mod report;

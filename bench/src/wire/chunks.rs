@@ -31,7 +31,7 @@ pub struct Chunks {
 
 impl Chunks {
     /// The next bytes of the content, taken from the beginning of `input`; empty where more has
-    /// to come, or after the last chunk.
+    /// to come, or after the last chunk, behind which it takes nothing.
     ///
     /// # Errors
     /// Where it is not the coding.
@@ -49,6 +49,9 @@ impl Chunks {
             }
             self.state = self.step(byte)?;
             *input = rest;
+            if self.state == State::Ended {
+                break;
+            }
         }
         Ok(&[])
     }

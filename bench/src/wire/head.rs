@@ -18,12 +18,14 @@ pub enum Length {
 }
 
 /// A response's head.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Head {
     /// The status code.
     pub status: u16,
     /// How long the body is.
     pub length: Length,
+    /// Whether the connection ends with this answer.
+    pub closes: bool,
     /// Bytes of the head, the blank line included.
     pub bytes: usize,
 }
@@ -45,6 +47,7 @@ pub fn parse(input: &[u8]) -> Result<Option<Head>, Malformed> {
         .and_then(|line| line.get(..3)?.parse().ok())
         .ok_or(Malformed("the answer is no HTTP/1.1"))?;
     let mut length = Length::UntilClose;
+    let mut closes = false;
     for line in lines {
         let (name, value) = line.split_once(':').ok_or(Malformed("a header has no colon"))?;
         let value = value.trim();
@@ -56,9 +59,11 @@ pub fn parse(input: &[u8]) -> Result<Option<Head>, Malformed> {
         } else if name.eq_ignore_ascii_case("content-length") {
             let bytes = value.parse().map_err(|_| Malformed("content-length is no number"))?;
             length = Length::Known(bytes);
+        } else if name.eq_ignore_ascii_case("connection") {
+            closes = value.eq_ignore_ascii_case("close");
         }
     }
-    Ok(Some(Head { status, length, bytes: end + 4 }))
+    Ok(Some(Head { status, length, closes, bytes: end + 4 }))
 }
 
 #[cfg(test)]
@@ -72,6 +77,7 @@ mod tests {
         assert_eq!((ok.status, ok.length, ok.bytes), (200, Length::Chunked, 47));
         let known = head("HTTP/1.1 503 Service Unavailable\r\ncontent-length:12\r\n\r\n");
         assert_eq!((known.status, known.length), (503, Length::Known(12)));
+        assert!(!known.closes && head("HTTP/1.1 200 OK\r\nconnection: Close\r\n\r\n").closes);
         assert_eq!(head("HTTP/1.1 200\r\n\r\n").length, Length::UntilClose);
         assert_eq!(parse(b"HTTP/1.1 200 OK\r\nA: b\r\n"), Ok(None));
     }

@@ -1,6 +1,7 @@
 //! What comes over the wire, taken apart strictly: whoever sends what is not HTTP is found out.
 //! Knows nothing of sockets.
 
+pub mod answers;
 pub mod chunks;
 pub mod events;
 pub mod head;
