@@ -24,22 +24,40 @@ pub fn is_inside() -> bool {
     std::env::var_os(INSIDE).is_some()
 }
 
-/// Starts this program again inside, with the same arguments, and does not come back.
+/// Says why this process can't be started inside, where it can't.
 ///
 /// # Errors
 /// Where there are no two processors, or the system does not let us.
-pub fn enter() -> anyhow::Result<std::convert::Infallible> {
+pub fn can() -> anyhow::Result<()> {
     let processors = std::thread::available_parallelism().map_or(1, usize::from);
-    ensure!(processors >= 2, "--isolate needs two processors");
+    ensure!(processors >= 2, "to be isolated needs two processors");
     // In a user namespace the kernel refuses to move the receiving work.
-    ensure!(rustix::process::geteuid().is_root(), "--isolate needs root: run it with sudo");
+    ensure!(rustix::process::geteuid().is_root(), "to be isolated needs root: run it with sudo");
+    let tried = Command::new("unshare").args(["-nm", "sh", "-c", SCRIPT, "sh", "true"]).output();
+    let tried = tried.context("can't start unshare (of util-linux)")?;
+    let said = String::from_utf8_lossy(&tried.stderr);
+    ensure!(tried.status.success(), "no network of its own is to be had: {}", said.trim());
+    Ok(())
+}
+
+/// A command that starts this program again inside; it lacks the arguments.
+///
+/// # Errors
+/// Where this program can't be found.
+pub fn again() -> anyhow::Result<Command> {
     let program = std::env::current_exe().context("can't find this program")?;
-    let error = Command::new("unshare")
-        .args(["-nm", "sh", "-c", SCRIPT, "sh"])
-        .arg(program)
-        .args(std::env::args_os().skip(1))
-        .env(INSIDE, "1")
-        .exec();
+    let mut command = Command::new("unshare");
+    command.args(["-nm", "sh", "-c", SCRIPT, "sh"]).arg(program).env(INSIDE, "1");
+    Ok(command)
+}
+
+/// Starts this program again inside, with the same arguments, and does not come back.
+///
+/// # Errors
+/// As [`can`].
+pub fn enter() -> anyhow::Result<std::convert::Infallible> {
+    can()?;
+    let error = again()?.args(std::env::args_os().skip(1)).exec();
     Err(error).context("can't start unshare (of util-linux)")
 }
 

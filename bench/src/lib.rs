@@ -12,11 +12,16 @@
 //! | [`measure`] | what a process costs: CPU, memory, files; and the machine it runs on |
 //! | [`event`] | what is published: a number, the time, and filling |
 //! | [`report`] | aligned text for people |
-//! | [`compare`] | the measurements that the program offers |
+//! | [`subject`] | the systems that are compared, each behind the same few calls |
+//! | [`compare`] | a crowd at one of them, step by step |
+//! | [`works`] | what is measured of each system |
+//! | [`figure`] | what a number means |
+//! | [`suite`] | all works with all systems, and their report |
 
 pub mod compare;
 pub mod crowd;
 pub mod event;
+pub mod figure;
 pub mod histogram;
 pub mod isolate;
 pub mod limit;
@@ -25,4 +30,7 @@ pub mod measure;
 pub mod publish;
 pub mod report;
 pub mod server;
+pub mod subject;
+pub mod suite;
 pub mod wire;
+pub mod works;

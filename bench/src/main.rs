@@ -10,7 +10,8 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 use tidings_bench::compare::{Pace, crowd};
 use tidings_bench::crowd::{Crowd, Target};
-use tidings_bench::{isolate, limit, measure};
+use tidings_bench::works::Scale;
+use tidings_bench::{isolate, limit, measure, suite};
 
 /// Measures a hub beside the limit of the machine.
 #[derive(Debug, Parser)]
@@ -23,6 +24,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Crowd(CrowdArgs),
+    Suite(SuiteArgs),
     Hold(HoldArgs),
     /// The bare loop, as a process of its own: started by the others
     #[command(hide = true)]
@@ -64,6 +66,35 @@ struct CrowdArgs {
     flags: Vec<String>,
 }
 
+/// All works with all systems, in turn: what `cargo xtask bench` runs
+#[derive(Args, Debug)]
+struct SuiteArgs {
+    /// Only this work or case; may be given several times
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    only: Vec<String>,
+    /// Only this system; may be given several times
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    systems: Vec<String>,
+    /// How often each case is run
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=100))]
+    rounds: u16,
+    /// Next to no work: shows that everything runs, and measures nothing
+    #[arg(long)]
+    smoke: bool,
+    /// Keep the results that are there, and replace only the cases that are run now
+    #[arg(long)]
+    add: bool,
+    /// The program to measure, built with --release
+    #[arg(long, value_name = "FILE", default_value = "target/release/tidings")]
+    binary: PathBuf,
+    /// The peers' settings, with their npm packages installed
+    #[arg(long, value_name = "DIR", default_value = "bench/peers")]
+    peers: PathBuf,
+    /// Where results.json, report.md and the plots are written
+    #[arg(long, value_name = "DIR", default_value = "target/bench")]
+    out: PathBuf,
+}
+
 /// Opens streams on any server and keeps them until the input ends, for a look at it meanwhile
 #[derive(Args, Debug)]
 struct HoldArgs {
@@ -84,6 +115,7 @@ const RATE_MAX: f64 = 20.0;
 fn main() -> ExitCode {
     let ended = match Cli::parse().command {
         Command::Crowd(args) => run_crowd(args),
+        Command::Suite(args) => run_suite(args),
         Command::Hold(args) => hold(&args),
         Command::Limit => limit::run().map(|()| ExitCode::SUCCESS),
     };
@@ -104,6 +136,7 @@ fn run_crowd(args: CrowdArgs) -> anyhow::Result<ExitCode> {
     let pace = Pace {
         connections: args.connections,
         events: args.events,
+        together: 1,
         event_bytes: args.event_bytes,
         rate,
     };
@@ -114,6 +147,20 @@ fn run_crowd(args: CrowdArgs) -> anyhow::Result<ExitCode> {
         eprintln!("wrong: {sentence}");
     }
     Ok(if args.check && !wrong.is_empty() { ExitCode::from(1) } else { ExitCode::SUCCESS })
+}
+
+fn run_suite(args: SuiteArgs) -> anyhow::Result<ExitCode> {
+    let all_worked = suite::run(suite::Options {
+        tidings: args.binary,
+        peers: args.peers,
+        out: args.out,
+        works: args.only,
+        systems: args.systems,
+        rounds: usize::from(args.rounds),
+        scale: if args.smoke { Scale::Smoke } else { Scale::Full },
+        add: args.add,
+    })?;
+    Ok(if all_worked { ExitCode::SUCCESS } else { ExitCode::from(1) })
 }
 
 /// A crowd that is not there by then will not come.

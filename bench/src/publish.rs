@@ -1,4 +1,4 @@
-//! A publisher on one kept-alive connection, one request after the other.
+//! A publisher on one kept-alive connection, which waits for its answers.
 //! Knows nothing of what is published.
 
 use std::io::{Read, Write};
@@ -18,8 +18,9 @@ const ANSWER_TIME_MAX: Duration = Duration::from_secs(60);
 pub struct Publisher {
     stream: TcpStream,
     address: SocketAddr,
-    path: String,
     headers: String,
+    /// What came after the last answer.
+    begun: Vec<u8>,
 }
 
 /// What a request was answered.
@@ -32,30 +33,34 @@ pub struct Answer {
 }
 
 impl Publisher {
-    /// Connects. Events go to `path` by `POST`, with more header lines (each ended by CR LF).
+    /// Connects. Each request will have these header lines (each ended by CR LF).
     ///
     /// # Errors
     /// Where nobody listens.
-    pub fn connect(address: SocketAddr, path: &str, headers: &str) -> anyhow::Result<Self> {
+    pub fn connect(address: SocketAddr, headers: &str) -> anyhow::Result<Self> {
         let stream = TcpStream::connect(address).context("can't connect to publish")?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(ANSWER_TIME_MAX))?;
         stream.set_write_timeout(Some(ANSWER_TIME_MAX))?;
-        Ok(Self { stream, address, path: path.to_owned(), headers: headers.to_owned() })
+        Ok(Self { stream, address, headers: headers.to_owned(), begun: Vec::new() })
     }
 
-    /// Publishes, and waits until it is acknowledged.
+    /// Posts a body, with more header lines, and waits until it is acknowledged.
     ///
     /// # Errors
     /// Where it was refused, or the connection breaks.
-    pub fn publish(&mut self, body: &[u8]) -> anyhow::Result<()> {
-        let path = self.path.clone();
-        let answer = self.request("POST", &path, body)?;
-        if !(200..300).contains(&answer.status) {
-            let body = String::from_utf8_lossy(&answer.body).into_owned();
-            bail!("publishing was refused with {}: {body}", answer.status);
-        }
-        Ok(())
+    pub fn post(&mut self, path: &str, headers: &str, body: &[u8]) -> anyhow::Result<()> {
+        self.send("POST", path, headers, body)?;
+        self.acknowledged()
+    }
+
+    /// Sends whole requests in one write, and waits until each is acknowledged.
+    ///
+    /// # Errors
+    /// Where one was refused, or the connection breaks.
+    pub fn pipeline(&mut self, requests: &[Vec<u8>]) -> anyhow::Result<()> {
+        self.stream.write_all(&requests.concat()).context("requests were not taken")?;
+        requests.iter().try_for_each(|_| self.acknowledged())
     }
 
     /// Sends any request, and takes its answer.
@@ -63,25 +68,38 @@ impl Publisher {
     /// # Errors
     /// Where the connection breaks or the answer is none.
     pub fn request(&mut self, method: &str, path: &str, body: &[u8]) -> anyhow::Result<Answer> {
+        self.send(method, path, "", body)?;
+        self.answer()
+    }
+
+    fn send(&mut self, method: &str, path: &str, more: &str, body: &[u8]) -> anyhow::Result<()> {
         let mut request = format!(
-            "{method} {path} HTTP/1.1\r\nHost: {}\r\nContent-Length: {}\r\n{}\r\n",
+            "{method} {path} HTTP/1.1\r\nHost: {}\r\nContent-Length: {}\r\n{}{more}\r\n",
             self.address,
             body.len(),
             self.headers
         )
         .into_bytes();
         request.extend_from_slice(body);
-        self.stream.write_all(&request).context("a request was not taken")?;
-        self.answer()
+        self.stream.write_all(&request).context("a request was not taken")
+    }
+
+    fn acknowledged(&mut self) -> anyhow::Result<()> {
+        let answer = self.answer()?;
+        if !(200..300).contains(&answer.status) {
+            let body = String::from_utf8_lossy(&answer.body).into_owned();
+            bail!("publishing was refused with {}: {body}", answer.status);
+        }
+        Ok(())
     }
 
     fn answer(&mut self) -> anyhow::Result<Answer> {
-        let mut begun = Vec::new();
+        let mut begun = std::mem::take(&mut self.begun);
         let head = loop {
-            self.more(&mut begun)?;
             if let Some(head) = head::parse(&begun)? {
                 break head;
             }
+            self.more(&mut begun)?;
         };
         let mut rest = begun.split_off(head.bytes);
         let body = match head.length {
@@ -89,24 +107,25 @@ impl Publisher {
                 while rest.len() < length {
                     self.more(&mut rest)?;
                 }
+                self.begun = rest.split_off(length);
                 rest
             }
-            Length::Chunked => self.chunked(&rest)?,
+            Length::Chunked => self.chunked(rest)?,
             Length::UntilClose => bail!("an answer on a kept-alive connection has no length"),
         };
         Ok(Answer { status: head.status, body })
     }
 
-    fn chunked(&mut self, begun: &[u8]) -> anyhow::Result<Vec<u8>> {
+    fn chunked(&mut self, mut piece: Vec<u8>) -> anyhow::Result<Vec<u8>> {
         let mut chunks = Chunks::default();
         let mut body = Vec::new();
-        let mut piece = begun.to_vec();
         loop {
             let mut input = &piece[..];
-            while !input.is_empty() {
+            while !input.is_empty() && !chunks.ended() {
                 body.extend_from_slice(chunks.next(&mut input)?);
             }
             if chunks.ended() {
+                self.begun = input.to_vec();
                 return Ok(body);
             }
             piece.clear();

@@ -2,6 +2,7 @@
 //! Knows nothing of what the numbers mean.
 
 use std::fmt::Write;
+use std::time::Duration;
 
 /// A report under way.
 #[derive(Debug, Default)]
@@ -57,6 +58,12 @@ impl Report {
     pub fn text(&self) -> &str {
         &self.text
     }
+}
+
+/// A duration, with a tenth of a second.
+#[must_use]
+pub fn seconds(time: Duration) -> String {
+    format!("{:.1} s", time.as_secs_f64())
 }
 
 /// Digits in groups of three.

@@ -4,13 +4,11 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::ensure;
-
+use super::audience::{Audience, Pace};
 use super::crowd_report::print;
-use super::round::{Pace, Round, round};
-use super::subject::{Limit, Subject, Tidings};
-use crate::crowd::Crowd;
+use super::round::{Round, round};
 use crate::measure::{self, Memory};
+use crate::subject::{Limit, Subject, Tidings};
 
 /// What is wanted.
 #[derive(Clone, Debug)]
@@ -97,7 +95,8 @@ fn hub(options: &Options) -> anyhow::Result<Hub> {
     let process = tidings.process();
     measure::settle(process, STEP_TIME_MAX)?;
     let fresh = measure::memory(process)?;
-    let publish_cpu = warm(&mut tidings, options.pace)?;
+    Audience::warm(&mut tidings, options.pace.event_bytes)?;
+    let publish_cpu = publish_cpu(&mut tidings, options.pace)?;
     let start = measure::memory(process)?;
     let written = tidings.counter("tidings_writes_total")?;
     let measured = round(&mut tidings, options.pace)?;
@@ -106,36 +105,28 @@ fn hub(options: &Options) -> anyhow::Result<Hub> {
     Ok(Hub { round: measured, fresh, start, again, publish_cpu, writes })
 }
 
-/// One subscriber comes, gets one event and goes; then events are published to nobody. Gives the
-/// CPU of one such publish.
-fn warm(tidings: &mut Tidings, pace: Pace) -> anyhow::Result<Duration> {
+/// CPU of one publish that nobody listens to.
+fn publish_cpu(tidings: &mut Tidings, pace: Pace) -> anyhow::Result<Duration> {
     let process = tidings.process();
-    let crowd = Crowd::start()?;
-    crowd.connect(tidings.target(0), 1);
-    ensure!(crowd.wait(STEP_TIME_MAX, |counts| counts.open == 1), "no stream could be opened");
-    tidings.publish(crate::event::Stamp::now(0), pace.event_bytes)?;
-    ensure!(crowd.wait(STEP_TIME_MAX, |counts| counts.events == 1), "no event came");
-    drop(crowd);
-    measure::settle(process, STEP_TIME_MAX)?;
     let before = measure::cpu(process)?;
     for _ in 0..pace.events {
         tidings.publish_to_nobody(pace.event_bytes)?;
     }
-    let publish_cpu = measure::cpu(process)?.saturating_sub(before);
+    let cpu = measure::cpu(process)?.saturating_sub(before);
     tidings.counter("tidings_writes_total")?;
     measure::settle(process, STEP_TIME_MAX)?;
-    Ok(publish_cpu / u32::try_from(pace.events.max(1))?)
+    Ok(cpu / u32::try_from(pace.events.max(1))?)
 }
 
 impl Hub {
     /// What stays when all have left, as a share of what they took.
     pub(super) fn left_share(&self) -> f64 {
-        self.more(self.round.left) / self.more(self.round.idle)
+        self.more(self.round.left) / self.more(self.round.came.memory)
     }
 
     /// What the crowd takes the second time, as a share of the first.
     pub(super) fn again_share(&self) -> f64 {
-        self.more(self.again.idle) / self.more(self.round.idle)
+        self.more(self.again.came.memory) / self.more(self.round.came.memory)
     }
 
     /// Resident memory beyond the start.
@@ -187,12 +178,8 @@ impl Block {
 
     /// CPU per delivery of the hub, by that of the loop.
     pub(super) fn ratio(&self) -> f64 {
-        let limit = self.limits.iter().map(per_delivery_us).sum::<f64>() / 2.0;
-        per_delivery_us(&self.hub.round) / limit
+        let limit =
+            self.limits.iter().map(|round| round.delivered.cpu_per_event_us()).sum::<f64>() / 2.0;
+        self.hub.round.delivered.cpu_per_event_us() / limit
     }
-}
-
-/// CPU per delivery in microseconds.
-pub(super) fn per_delivery_us(round: &Round) -> f64 {
-    round.delivery_cpu.as_secs_f64() * 1e6 / round.counts.events.max(1) as f64
 }

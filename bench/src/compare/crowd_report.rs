@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::crowd::{Block, Result, per_delivery_us};
+use super::crowd::{Block, Result};
 use super::round::Round;
 use crate::isolate;
 use crate::measure::{Machine, Memory};
@@ -76,23 +76,25 @@ fn cpu(report: &mut Report, result: &Result, block: &Block) {
     let title = ["", "Tidings", "loop before", "loop after", "Tidings/loop"];
     report.table(&[
         title.map(str::to_owned).to_vec(),
-        row("per delivery", &per_delivery_us),
-        row("per connection opened", &|round| us(round.connect_cpu) / connections),
+        row("per delivery", &|round| round.delivered.cpu_per_event_us()),
+        row("per connection opened", &|round| us(round.came.cpu) / connections),
     ]);
     report.line(&format!(
         "A publish that nobody listens to takes {:.0} µs: {:.2} µs of each delivery.",
         us(block.hub.publish_cpu),
         us(block.hub.publish_cpu) / connections
     ));
-    let differ = (per_delivery_us(before) / per_delivery_us(after) - 1.0).abs();
-    if differ > LIMITS_DIFFER_MAX || block.hub.round.stolen > STOLEN_MAX {
+    let differ =
+        (before.delivered.cpu_per_event_us() / after.delivered.cpu_per_event_us() - 1.0).abs();
+    if differ > LIMITS_DIFFER_MAX || block.hub.round.delivered.stolen > STOLEN_MAX {
         report.line(&format!(
             "Noisy: the loops differ by {:.0} %, {:.1} % of the machine went to others.",
             differ * 100.0,
-            block.hub.round.stolen * 100.0
+            block.hub.round.delivered.stolen * 100.0
         ));
     }
-    let again = before.sent_again + block.hub.round.sent_again + after.sent_again;
+    let again =
+        [before, &block.hub.round, after].map(|round| round.delivered.sent_again).iter().sum();
     if again > 0 {
         let void = if isolate::is_inside() { "Void: " } else { "On the whole machine, " };
         report.line(&format!("{void}{} TCP segments had to be sent again.", grouped(again)));
@@ -119,13 +121,17 @@ fn memory(report: &mut Report, result: &Result, block: &Block) {
         ["", "resident", "proportional", "heap and stacks", ""].map(str::to_owned).to_vec(),
         row("fresh", block.hub.fresh, String::new()),
         row("start: one subscriber came and left", block.hub.start, String::new()),
-        row("all there, idle", block.hub.round.idle, each(block.hub.round.idle)),
+        row("all there, idle", block.hub.round.came.memory, each(block.hub.round.came.memory)),
         row("after all events", block.hub.round.after_events, each(block.hub.round.after_events)),
         row("all left", block.hub.round.left, beside(block.hub.round.left)),
-        row("all there, a second time", block.hub.again.idle, each(block.hub.again.idle)),
+        row(
+            "all there, a second time",
+            block.hub.again.came.memory,
+            each(block.hub.again.came.memory),
+        ),
         row("all left, a second time", block.hub.again.left, beside(block.hub.again.left)),
     ]);
-    if let Some(bytes) = block.hub.round.socket_bytes {
+    if let Some(bytes) = block.hub.round.came.socket_bytes {
         report.line(&format!("Buffers of all TCP sockets, idle: {} KiB.", grouped(bytes / 1024)));
     }
 }
@@ -140,11 +146,11 @@ fn delivery(report: &mut Report, result: &Result, block: &Block) {
             grouped(counts.events),
             grouped(counts.lost),
             grouped(counts.misplaced),
-            ms(round.latencies.quantile(0.5)),
-            ms(round.latencies.quantile(0.99)),
-            ms(round.last.quantile(0.5)),
-            ms(round.last.max()),
-            format!("{:.2}", round.connect_time.as_secs_f64()),
+            ms(round.delivered.latencies.quantile(0.5)),
+            ms(round.delivered.latencies.quantile(0.99)),
+            ms(round.delivered.last.quantile(0.5)),
+            ms(round.delivered.last.max()),
+            format!("{:.2}", round.came.time.as_secs_f64()),
         ]
     };
     let expected = pace.connections as u64 * pace.events;

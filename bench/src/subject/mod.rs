@@ -1,0 +1,143 @@
+//! What can be measured: something with a process, an address, and a way to publish.
+//! Knows nothing of what is measured of it.
+//!
+//! A [`System`] is a kind of server with its settings; a [`Subject`] is one that runs.
+
+mod limit;
+mod tidings;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+pub use limit::Limit;
+pub use tidings::Tidings;
+
+use crate::crowd::Target;
+
+/// One that runs. It ends with its handle.
+pub trait Subject {
+    /// Its process; those that it has started belong to it.
+    fn process(&self) -> u32;
+
+    /// A stream of a topic, from now on; the first event that counts is number `first`.
+    fn target(&self, topic: &str, first: u64) -> Target;
+
+    /// Publishes events on a topic, all that are given in one go, in the way that suits it best.
+    /// Comes back when they are acknowledged.
+    ///
+    /// # Errors
+    /// Where they were not taken.
+    fn publish(&mut self, topic: &str, events: &[String]) -> anyhow::Result<()>;
+
+    /// Where many publishers at once send their requests. `None`: it takes none.
+    fn door(&self) -> Option<Door>;
+}
+
+/// Where events are published by HTTP, one a request.
+pub struct Door {
+    address: SocketAddr,
+    request: Box<Make>,
+}
+
+/// Makes the request that publishes this data on this topic.
+type Make = dyn Fn(&str, &str) -> Vec<u8> + Send;
+
+impl Door {
+    /// A door where `make` makes the whole request of a topic and the data, for a connection that
+    /// is kept alive.
+    pub fn new(address: SocketAddr, make: impl Fn(&str, &str) -> Vec<u8> + Send + 'static) -> Self {
+        Self { address, request: Box::new(make) }
+    }
+
+    /// A door where the data is the body of a `POST` to the path that `path` makes of the topic.
+    pub fn post(address: SocketAddr, path: impl Fn(&str) -> String + Send + 'static) -> Self {
+        Self::new(address, move |topic, data| {
+            let (path, length) = (path(topic), data.len());
+            format!(
+                "POST {path} HTTP/1.1\r\nHost: {address}\r\nContent-Length: {length}\r\n\r\n{data}"
+            )
+            .into_bytes()
+        })
+    }
+
+    /// Whom to connect to.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The whole request that publishes this data on this topic.
+    #[must_use]
+    pub fn request(&self, topic: &str, data: &str) -> Vec<u8> {
+        (self.request)(topic, data)
+    }
+}
+
+/// What a system can do beyond handing on what is published now.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Ability {
+    /// It takes requests of many publishers: it has a [`Door`].
+    Publish,
+    /// Topics come and go with those who use them.
+    Topics,
+    /// A subscriber may ask for a pattern of topics.
+    Patterns,
+    /// A client that comes back with `Last-Event-ID` gets what it missed.
+    Resume,
+    /// It keeps events on disk.
+    Disk,
+    /// Many events can be published in one streamed request, as NDJSON.
+    Stream,
+}
+
+/// Where the programs are, and where files may be written.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// The program `tidings`.
+    pub tidings: PathBuf,
+    /// The peers' settings and their npm packages.
+    pub peers: PathBuf,
+    /// A directory for what the systems write; emptied by whoever made it.
+    pub scratch: PathBuf,
+}
+
+/// A kind of server, with the settings that suit it best.
+pub struct System {
+    /// One word, for the command line and the results.
+    pub name: &'static str,
+    /// What tables call it.
+    pub title: &'static str,
+    /// What was set, and why.
+    pub settings: &'static str,
+    /// What it can do.
+    pub abilities: &'static [Ability],
+    version: fn(&Place) -> anyhow::Result<String>,
+    start: fn(&Place) -> anyhow::Result<Box<dyn Subject>>,
+}
+
+impl System {
+    /// Whether it can do all of this.
+    #[must_use]
+    pub fn can(&self, abilities: &[Ability]) -> bool {
+        abilities.iter().all(|ability| self.abilities.contains(ability))
+    }
+
+    /// Its version, as the installed program says it.
+    ///
+    /// # Errors
+    /// Where it is not installed.
+    pub fn version(&self, place: &Place) -> anyhow::Result<String> {
+        (self.version)(place)
+    }
+
+    /// Starts one on a free port.
+    ///
+    /// # Errors
+    /// Where it can't be started.
+    pub fn start(&self, place: &Place) -> anyhow::Result<Box<dyn Subject>> {
+        (self.start)(place)
+    }
+}
+
+/// All that can be compared; the limit stands first.
+pub const SYSTEMS: &[System] = &[limit::SYSTEM, tidings::MEMORY, tidings::DISK];
