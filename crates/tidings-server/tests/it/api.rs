@@ -336,6 +336,7 @@ async fn those_who_run_it_see_how_it_is() {
     ] {
         assert!(metrics.text.lines().any(|found| found == line), "{line}\n{}", metrics.text);
     }
+    assert!(metrics.text.contains("\nprocess_cpu_seconds_total "), "{}", metrics.text);
 }
 
 #[tokio::test]

@@ -1,11 +1,15 @@
 //! What the hub counts, for the people who run it.
 //! Knows nothing of who counts; handles are kept in structs, so that counting is one atomic add.
 
+mod process;
+
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
+
+use process::Process;
 
 /// All metrics of one hub. Topics never become labels: they are strangers' text without bound.
 #[derive(Debug)]
@@ -74,7 +78,7 @@ impl Metrics {
 impl Default for Metrics {
     fn default() -> Self {
         let mut metrics = Self {
-            registry: Registry::with_prefix("tidings"),
+            registry: Registry::default(),
             connections: Gauge::default(),
             subscribers: Gauge::default(),
             published: Counter::default(),
@@ -97,7 +101,8 @@ impl Default for Metrics {
 
 impl Metrics {
     fn register(&mut self) {
-        let registry = &mut self.registry;
+        self.registry.register_collector(Box::new(Process::new()));
+        let registry = self.registry.sub_registry_with_prefix("tidings");
         registry.register("connections", "Open connections", self.connections.clone());
         registry.register("subscribers", "Open event streams", self.subscribers.clone());
         registry.register("events_published", "Events kept", self.published.clone());
