@@ -7,6 +7,7 @@
 //! - [`event`]: what is published, parsed at the door; [`cursor`]: places in the log.
 //! - [`sse`]: events as `text/event-stream` bytes, and back.
 //! - [`topic`]: topics, selectors, and the index from one to the subscribers of the other.
+//! - [`pages`]: a table for what a shard keeps for each of very many.
 //! - [`session`]: one subscriber's state: replay → live → lagging → closed.
 //! - [`shard`]: many sessions on one thread: fan-out, heartbeats, joined writes.
 //! - `testing` (a feature): a world in memory with a clock of its own, to drive all of it from a
@@ -16,7 +17,9 @@
 
 pub mod cursor;
 pub mod event;
+mod few;
 pub mod limits;
+pub mod pages;
 pub mod session;
 pub mod shard;
 pub mod sse;

@@ -10,7 +10,7 @@ use super::tree::SourceFile;
 type Layers = &'static [&'static [&'static str]];
 
 const CORE: Layers = &[
-    &["limits"],
+    &["few", "limits", "pages"],
     &["cursor"],
     &["event"],
     &["sse", "topic"],

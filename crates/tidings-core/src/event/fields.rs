@@ -63,6 +63,11 @@ impl Topic {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// A copy that shares no memory with this one.
+    pub(crate) fn unshared(&self) -> Self {
+        Self(self.as_str().into())
+    }
 }
 
 /// One topic or several, at most [`TOPICS_PER_EVENT_MAX`], none twice.

@@ -36,12 +36,12 @@ impl Shard {
     /// What it holds.
     #[must_use]
     pub fn holdings(&self) -> Holdings {
-        let sessions = self.subscribers.iter().map(|(_, subscriber)| &subscriber.session);
-        let pending = self.subscribers.iter().filter(|(_, s)| s.pending != 0).count();
+        let sessions = self.subscribers.values().map(|subscriber| &subscriber.session);
+        let pending = self.subscribers.values().filter(|s| s.pending != 0).count();
         Holdings {
             subscribers: self.subscribers.len(),
-            entries: self.index.len(),
-            index_is_bare: self.index.is_bare(),
+            entries: self.audiences.entries(),
+            index_is_bare: self.audiences.is_bare(),
             timers: self.heartbeats.len(),
             behind: self.behind.len(),
             cut_bytes_max: sessions.map(|session| session.rest_bytes()).max().unwrap_or(0),

@@ -4,6 +4,7 @@
 //! Events come in as runs of [`Delivery`], in the order of the log. Everything else a session
 //! needs, it reads as pages. No queue is kept per subscriber: see [`crate::session`].
 
+mod audience;
 mod heartbeats;
 #[cfg(any(test, feature = "testing"))]
 mod holdings;
@@ -16,30 +17,30 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use slab::Slab;
-
 #[cfg(any(test, feature = "testing"))]
 pub use self::holdings::Holdings;
 pub use self::port::{
-    Answer, Counts, Delivery, Framing, Interest, Page, Port, SubscriberId, Written,
+    Answer, Counts, Delivery, Filter, Framing, Interest, Page, Port, SubscriberId, Written,
 };
 
+use self::audience::{Audiences, Seat};
 use self::heartbeats::Heartbeats;
 use self::join::Joiner;
 use crate::cursor::{Incarnation, Position};
 use crate::limits::{PASS_EVENTS_MAX, PASS_TURNS_MAX};
+use crate::pages::Pages;
 use crate::session::{Phase, Session};
 use crate::sse::Frame;
-use crate::topic::{EntryId, Index};
+
 /// Many sessions, driven by one thread.
 #[derive(Debug)]
 pub struct Shard {
     incarnation: Incarnation,
     heartbeats: Heartbeats,
     heartbeat: Frame,
-    subscribers: Slab<Subscriber>,
+    subscribers: Pages<Subscriber>,
     generation: u32,
-    index: Index<u32>,
+    audiences: Audiences,
     /// The position that the next run of events begins with.
     head: Position,
     /// Who is behind and can write: each gets a page a turn.
@@ -58,9 +59,12 @@ struct Subscriber {
     generation: u32,
     /// The tick of its last write.
     written: u64,
-    interest: Interest,
-    entries: Box<[EntryId]>,
+    seat: Seat,
+    framing: Framing,
 }
+
+// Beside it, a subscriber has a timer in the wheel (12 bytes) and a number in its audience (4).
+const _: () = assert!(size_of::<Subscriber>() <= 56, "there may be a million of them");
 
 impl Shard {
     /// A shard without subscribers, which will be handed events from `head` on.
@@ -75,9 +79,9 @@ impl Shard {
             incarnation,
             heartbeats: Heartbeats::new(heartbeat, now),
             heartbeat: Frame::heartbeat(),
-            subscribers: Slab::new(),
+            subscribers: Pages::default(),
             generation: 0,
-            index: Index::default(),
+            audiences: Audiences::default(),
             head,
             behind: VecDeque::new(),
             touched: Vec::new(),
@@ -117,20 +121,20 @@ impl Shard {
 
     /// Adds a subscriber. Nothing is written before the next [`Shard::handle_turn`].
     pub fn subscribe(&mut self, interest: Interest, now: Instant) -> SubscriberId {
-        let vacant = self.subscribers.vacant_entry();
-        let slot = u32::try_from(vacant.key()).expect("connections are limited far below 2^32");
+        let Interest { filter, next, framing } = interest;
+        let slot = self.subscribers.next_slot();
         self.generation = self.generation.wrapping_add(1);
         let id = SubscriberId { slot, generation: self.generation };
-        let entries = interest.selectors.iter().map(|s| self.index.insert(s, slot)).collect();
         let written = self.heartbeats.tick(now);
-        vacant.insert(Subscriber {
+        let subscriber = Subscriber {
             pending: 0,
-            session: Session::new(interest.next),
+            session: Session::new(next),
             generation: id.generation,
             written,
-            interest,
-            entries,
-        });
+            seat: self.audiences.join(&filter, slot),
+            framing,
+        };
+        self.subscribers.put(slot, subscriber);
         self.heartbeats.start(slot, written);
         self.behind.push_back(id);
         id
@@ -155,11 +159,9 @@ impl Shard {
             assert!(delivery.position >= self.head, "events come in the order of the log");
             self.head = delivery.position.next();
             let (subscribers, touched) = (&mut self.subscribers, &mut self.touched);
-            self.index.matches(&delivery.topics, |slot| {
-                let subscriber = &mut subscribers[slot as usize];
-                if subscriber.session.takes(delivery.position)
-                    && (!delivery.private || subscriber.interest.private)
-                {
+            self.audiences.find(delivery, |slot| {
+                let subscriber = &mut subscribers[slot];
+                if subscriber.session.takes(delivery.position) {
                     if subscriber.pending == 0 {
                         touched.push(slot);
                     }
@@ -181,9 +183,9 @@ impl Shard {
     /// Whoever was live reads them from the log.
     pub fn handle_gap(&mut self, head: Position) {
         assert!(head >= self.head, "the log never goes back");
-        for (slot, subscriber) in &mut self.subscribers {
+        for slot in self.slots() {
+            let subscriber = &mut self.subscribers[slot];
             if subscriber.session.handle_gap(self.head) {
-                let slot = u32::try_from(slot).expect("it was made from one");
                 self.behind.push_back(SubscriberId { slot, generation: subscriber.generation });
             }
         }
@@ -195,7 +197,7 @@ impl Shard {
         if !self.is_current(id) {
             return;
         }
-        let session = &mut self.subscribers[id.slot as usize].session;
+        let session = &mut self.subscribers[id.slot].session;
         if session.is_writable() {
             return;
         }
@@ -205,14 +207,14 @@ impl Shard {
             match self.write(id.slot, &rest, tick, port) {
                 Written::Gone => return self.close(id.slot, port),
                 Written::Bytes(bytes) if bytes < rest.len() => {
-                    let session = &mut self.subscribers[id.slot as usize].session;
+                    let session = &mut self.subscribers[id.slot].session;
                     return session.handle_blocked(next, Some(rest.slice(bytes..)));
                 }
                 // What was cut was an event, but for a heartbeat or a reset now and then.
                 Written::Bytes(_) => self.counts.delivered += 1,
             }
         }
-        match self.subscribers[id.slot as usize].session.phase() {
+        match self.subscribers[id.slot].session.phase() {
             Phase::Closing => self.end(id.slot, port),
             Phase::Live => {}
             Phase::Replay | Phase::Lagging => self.behind.push_back(id),
@@ -226,10 +228,10 @@ impl Shard {
             if !self.is_current(id) {
                 continue;
             }
-            let subscriber = &mut self.subscribers[id.slot as usize];
+            let subscriber = &mut self.subscribers[id.slot];
             let Some(from) = subscriber.session.wants() else { continue };
             subscriber.session.handle_asked();
-            match port.read(id, from, &subscriber.interest) {
+            match port.read(id, from, self.audiences.filter(subscriber.seat)) {
                 Answer::Page(page) => self.handle_page(id, page, now, port),
                 Answer::Later => {}
             }
@@ -247,7 +249,7 @@ impl Shard {
         if !self.is_current(id) {
             return;
         }
-        let subscriber = &mut self.subscribers[id.slot as usize];
+        let subscriber = &mut self.subscribers[id.slot];
         if !subscriber.session.handle_answered() {
             return;
         }
@@ -260,7 +262,7 @@ impl Shard {
                 self.write_run(id.slot, run, next, tick, port)
             }
         };
-        if whole && self.subscribers[id.slot as usize].session.wants().is_some() {
+        if whole && self.subscribers[id.slot].session.wants().is_some() {
             self.behind.push_back(id);
         }
     }
@@ -275,7 +277,7 @@ impl Shard {
     pub fn handle_timeout(&mut self, now: Instant, port: &mut impl Port) {
         let tick = self.heartbeats.tick(now);
         while let Some(slot) = self.heartbeats.expire(tick) {
-            let subscriber = &self.subscribers[slot as usize];
+            let subscriber = &self.subscribers[slot];
             let is_due = self.heartbeats.is_due(slot, subscriber.written, tick);
             if !is_due || !subscriber.session.is_writable() {
                 // It had something since, or has something to take already.
@@ -284,7 +286,7 @@ impl Shard {
             }
             self.heartbeats.schedule(slot, tick, tick);
             self.counts.heartbeats += 1;
-            let bytes = subscriber.interest.framing.bytes(&self.heartbeat);
+            let bytes = subscriber.framing.bytes(&self.heartbeat);
             let next = subscriber.session.position(self.head);
             match self.write(slot, &bytes, tick, port) {
                 Written::Gone => self.close(slot, port),
@@ -298,24 +300,27 @@ impl Shard {
 
     /// Ends one subscriber's stream properly: what was begun is finished first.
     pub fn end_one(&mut self, id: SubscriberId, port: &mut impl Port) {
-        if self.is_current(id) && self.subscribers[id.slot as usize].session.handle_close() {
+        if self.is_current(id) && self.subscribers[id.slot].session.handle_close() {
             self.end(id.slot, port);
         }
     }
 
     /// Ends all streams: those whose last frame was cut once it is whole, the others now.
     pub fn end_all(&mut self, port: &mut impl Port) {
-        let slots: Vec<usize> = self.subscribers.iter().map(|(slot, _)| slot).collect();
-        for slot in slots {
+        for slot in self.slots() {
             if self.subscribers[slot].session.handle_close() {
-                self.end(u32::try_from(slot).expect("it was made from one"), port);
+                self.end(slot, port);
             }
         }
     }
 
+    fn slots(&self) -> Vec<u32> {
+        self.subscribers.slots().collect()
+    }
+
     fn is_current(&self, id: SubscriberId) -> bool {
         self.subscribers
-            .get(id.slot as usize)
+            .get(id.slot)
             .is_some_and(|subscriber| subscriber.generation == id.generation)
     }
 }

@@ -16,7 +16,7 @@ pub trait Port {
     fn write(&mut self, id: SubscriberId, bytes: &Bytes) -> Written;
 
     /// Asks for the next selected events from `from` on.
-    fn read(&mut self, id: SubscriberId, from: Position, interest: &Interest) -> Answer;
+    fn read(&mut self, id: SubscriberId, from: Position, filter: &Filter) -> Answer;
 
     /// The subscriber is gone: its connection is closed and all of it freed.
     fn close(&mut self, id: SubscriberId);
@@ -74,13 +74,38 @@ pub struct SubscriberId {
 #[derive(Clone, Debug)]
 pub struct Interest {
     /// Which events.
-    pub selectors: Selectors,
+    pub filter: Filter,
     /// The first position.
     pub next: Position,
     /// How the bytes are framed.
     pub framing: Framing,
-    /// Whether private events are among them.
+}
+
+/// Which events somebody gets. Those with the same filter share it in their shard.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct Filter {
+    /// What is asked for.
+    pub selectors: Selectors,
+    /// Whether private events are among it.
     pub private: bool,
+}
+
+impl Filter {
+    /// Whether an event is among it.
+    #[must_use]
+    pub fn passes(&self, delivery: &Delivery) -> bool {
+        self.may_see(delivery) && self.selectors.matches(&delivery.topics)
+    }
+
+    /// A copy that shares no memory with this one.
+    pub(super) fn unshared(&self) -> Self {
+        Self { selectors: self.selectors.unshared(), private: self.private }
+    }
+
+    /// Whether an event that is asked for is among it.
+    pub(super) fn may_see(&self, delivery: &Delivery) -> bool {
+        self.private || !delivery.private
+    }
 }
 
 /// What a subscriber's connection wants around its bytes.

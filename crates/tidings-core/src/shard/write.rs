@@ -22,9 +22,9 @@ impl Shard {
         tick: u64,
         port: &mut impl Port,
     ) {
-        let subscriber = &mut self.subscribers[slot as usize];
+        let subscriber = &mut self.subscribers[slot];
         let mut mask = std::mem::take(&mut subscriber.pending);
-        let framing = subscriber.interest.framing;
+        let framing = subscriber.framing;
         while mask != 0 {
             let joined = self.joiner.first(events, mask, framing).clone();
             match self.write(slot, &joined.bytes, tick, port) {
@@ -39,7 +39,7 @@ impl Shard {
                 mask &= mask - 1;
             }
         }
-        let session = &mut self.subscribers[slot as usize].session;
+        let session = &mut self.subscribers[slot].session;
         session.handle_reached(session.position(self.head), self.head);
     }
 
@@ -52,7 +52,7 @@ impl Shard {
         tick: u64,
         port: &mut impl Port,
     ) -> bool {
-        let framing = self.subscribers[slot as usize].interest.framing;
+        let framing = self.subscribers[slot].framing;
         loop {
             let joined = join(run.clone(), framing);
             if joined.frames == 0 {
@@ -71,7 +71,7 @@ impl Shard {
             }
             run.nth(joined.frames - 1);
         }
-        self.subscribers[slot as usize].session.handle_reached(next, self.head);
+        self.subscribers[slot].session.handle_reached(next, self.head);
         true
     }
 
@@ -84,13 +84,13 @@ impl Shard {
         tick: u64,
         port: &mut impl Port,
     ) -> bool {
-        let subscriber = &self.subscribers[slot as usize];
+        let subscriber = &self.subscribers[slot];
         let next = subscriber.session.position(self.head);
         let incarnation = self.incarnation;
         let had = Cursor { incarnation, position: Position(next.0.saturating_sub(1)) };
         let missed = oldest.0.saturating_sub(next.0);
         let frame = Frame::reset(incarnation, &had.to_string(), oldest, Some(missed));
-        let bytes = subscriber.interest.framing.bytes(&frame);
+        let bytes = subscriber.framing.bytes(&frame);
         let taken = match self.write(slot, &bytes, tick, port) {
             Written::Gone => {
                 self.close(slot, port);
@@ -109,14 +109,14 @@ impl Shard {
             self.block(slot, oldest, Some(bytes.slice(taken..)));
             return false;
         }
-        self.subscribers[slot as usize].session.handle_reached(oldest, self.head);
+        self.subscribers[slot].session.handle_reached(oldest, self.head);
         true
     }
 
     /// Of a run, only so many bytes were taken: what is whole is delivered, what was cut goes
     /// first next time, what follows will be read from the log.
     fn cut<'a>(&mut self, slot: u32, run: impl Iterator<Item = Placed<'a>>, mut taken: usize) {
-        let framing = self.subscribers[slot as usize].interest.framing;
+        let framing = self.subscribers[slot].framing;
         for (position, frame) in run {
             let bytes = framing.bytes(frame);
             if taken == 0 {
@@ -132,7 +132,7 @@ impl Shard {
     }
 
     pub(super) fn block(&mut self, slot: u32, next: Position, rest: Option<Bytes>) {
-        let session = &mut self.subscribers[slot as usize].session;
+        let session = &mut self.subscribers[slot].session;
         self.counts.lagged += u64::from(session.phase() == Phase::Live);
         session.handle_blocked(next, rest);
     }
@@ -144,7 +144,7 @@ impl Shard {
         tick: u64,
         port: &mut impl Port,
     ) -> Written {
-        let subscriber = &mut self.subscribers[slot as usize];
+        let subscriber = &mut self.subscribers[slot];
         subscriber.written = tick;
         let id = SubscriberId { slot, generation: subscriber.generation };
         let written = port.write(id, bytes);
@@ -159,8 +159,8 @@ impl Shard {
     /// Ends a stream whose last frame is whole. A connection that does not even take the five
     /// bytes of the last chunk is closed without them: its client reconnects all the same.
     pub(super) fn end(&mut self, slot: u32, port: &mut impl Port) {
-        let subscriber = &self.subscribers[slot as usize];
-        if subscriber.interest.framing == Framing::Chunked {
+        let subscriber = &self.subscribers[slot];
+        if subscriber.framing == Framing::Chunked {
             let id = SubscriberId { slot, generation: subscriber.generation };
             let _ = port.write(id, &Bytes::from_static(LAST_CHUNK));
         }
@@ -168,16 +168,14 @@ impl Shard {
     }
 
     pub(super) fn close(&mut self, slot: u32, port: &mut impl Port) {
-        let subscriber = self.subscribers.remove(slot as usize);
-        for entry in &subscriber.entries {
-            self.index.remove(*entry);
+        let subscriber = self.subscribers.take(slot).expect("whoever is closed was there");
+        if let Some(moved) = self.audiences.leave(subscriber.seat) {
+            self.subscribers[moved].seat = subscriber.seat;
         }
         self.heartbeats.cancel(slot);
         port.close(SubscriberId { slot, generation: subscriber.generation });
         if self.subscribers.is_empty() {
             // The crowd has left: what it needed goes back to the system.
-            self.subscribers.shrink_to_fit();
-            self.index.shrink();
             self.heartbeats.shrink();
             self.touched.shrink_to_fit();
             self.behind.clear();

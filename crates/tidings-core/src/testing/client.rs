@@ -107,7 +107,7 @@ impl Client {
 
     /// Nothing that it was to get from `expected` on before `to` may be missing.
     pub(super) fn check_whole(&self, to: Position, history: &History) {
-        let missed = history.first_for(self.expected, to, &self.interest);
+        let missed = history.first_for(self.expected, to, &self.interest.filter);
         assert_eq!(missed, None, "missed on the way to {to}, {self:?}");
     }
 
@@ -116,7 +116,7 @@ impl Client {
         assert_eq!(message, history.message(position), "an event is what was published");
         assert!(position >= self.expected, "{position} came again, {self:?}");
         self.check_whole(position, history);
-        let selected = history.is_for(position, &self.interest);
+        let selected = history.is_for(position, &self.interest.filter);
         assert!(selected, "{position} was not asked for, or is private, {self:?}");
         self.expected = position.next();
         self.positions.push(position.0);

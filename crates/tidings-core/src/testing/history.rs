@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::cursor::{Cursor, Incarnation, Position};
 use crate::event::{Data, EventId, EventType, Topics};
-use crate::shard::{Delivery, Interest, Page};
+use crate::shard::{Delivery, Filter, Page};
 use crate::sse::{Frame, Message};
 
 /// A log that forgets only for its readers: what is trimmed stays here to be compared with.
@@ -127,7 +127,7 @@ impl History {
     }
 
     /// A page, as a log would answer it.
-    pub(super) fn read(&self, from: Position, interest: &Interest, bounds: PageBounds) -> Page {
+    pub(super) fn read(&self, from: Position, filter: &Filter, bounds: PageBounds) -> Page {
         if from < self.oldest() {
             return Page::Trimmed { oldest: self.oldest() };
         }
@@ -136,7 +136,7 @@ impl History {
             && events.len() < bounds.events_max
             && next.0 - from.0 < bounds.positions_max as u64
         {
-            if self.is_for(next, interest) {
+            if self.is_for(next, filter) {
                 events.push(self.published[offset(next)].delivery.clone());
             }
             next = next.next();
@@ -146,15 +146,15 @@ impl History {
 
     /// Whether a subscriber has to get the event at a position: by a scan, without any index.
     #[must_use]
-    pub fn is_for(&self, position: Position, interest: &Interest) -> bool {
+    pub fn is_for(&self, position: Position, filter: &Filter) -> bool {
         let delivery = &self.published[offset(position)].delivery;
-        interest.selectors.matches(&delivery.topics) && (!delivery.private || interest.private)
+        filter.selectors.matches(&delivery.topics) && (!delivery.private || filter.private)
     }
 
     /// The first position that a subscriber has to get, of those from `from` on before `to`.
     #[must_use]
-    pub fn first_for(&self, from: Position, to: Position, interest: &Interest) -> Option<Position> {
-        (from.0..to.0).map(Position).find(|&position| self.is_for(position, interest))
+    pub fn first_for(&self, from: Position, to: Position, filter: &Filter) -> Option<Position> {
+        (from.0..to.0).map(Position).find(|&position| self.is_for(position, filter))
     }
 
     /// What a client has to see of an event.

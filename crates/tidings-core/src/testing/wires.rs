@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use crate::cursor::Position;
-use crate::shard::{Answer, Interest, Page, Port, SubscriberId, Written};
+use crate::shard::{Answer, Filter, Page, Port, SubscriberId, Written};
 
 use super::history::PageBounds;
 use super::{Client, History, Reads};
@@ -17,7 +17,7 @@ use super::{Client, History, Reads};
 pub(super) struct Asked {
     pub(super) id: SubscriberId,
     pub(super) from: Position,
-    pub(super) interest: Interest,
+    pub(super) filter: Filter,
     /// The page as it was when it was asked for, where it is not to be looked up later.
     pub(super) page: Option<Page>,
 }
@@ -46,18 +46,18 @@ impl Port for Wires<'_> {
         connection.offer(bytes, self.now, self.heartbeat)
     }
 
-    fn read(&mut self, id: SubscriberId, from: Position, interest: &Interest) -> Answer {
+    fn read(&mut self, id: SubscriberId, from: Position, filter: &Filter) -> Answer {
         assert!(self.owners.contains_key(&id), "only who is there reads");
         let page = match *self.reads {
-            Reads::Prompt => return Answer::Page(self.history.read(from, interest, self.bounds)),
+            Reads::Prompt => return Answer::Page(self.history.read(from, filter, self.bounds)),
             Reads::Failed => {
                 *self.reads = Reads::Prompt;
                 return Answer::Page(Page::Failed);
             }
-            Reads::Early => Some(self.history.read(from, interest, self.bounds)),
+            Reads::Early => Some(self.history.read(from, filter, self.bounds)),
             Reads::Late => None,
         };
-        self.asked.push_back(Asked { id, from, interest: interest.clone(), page });
+        self.asked.push_back(Asked { id, from, filter: filter.clone(), page });
         Answer::Later
     }
 

@@ -1,13 +1,13 @@
 //! The world itself: does what an operation says, and looks whether all is well.
 //! Knows nothing of who invents the operations.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use crate::cursor::{Incarnation, Position};
 use crate::event::Topic;
 use crate::limits::{HEARTBEAT, PASS_EVENTS_MAX};
-use crate::shard::{Counts, Interest, Page, Shard, SubscriberId};
+use crate::shard::{Counts, Filter, Interest, Page, Shard, SubscriberId};
 
 use super::history::PageBounds;
 use super::wires::{Asked, Wires};
@@ -206,9 +206,10 @@ impl World {
             assert_eq!(held.subscribers, clients.len(), "a shard has who is connected");
             assert_eq!(held.subscribers, node.owners.len());
             assert_eq!(held.timers, clients.len(), "a subscriber has a timer");
-            let entries: usize =
-                clients.iter().map(|client| client.interest().selectors.iter().count()).sum();
-            assert_eq!(held.entries, entries, "a selector has an entry in the index");
+            let filters: HashSet<&Filter> =
+                clients.iter().map(|client| &client.interest().filter).collect();
+            let entries: usize = filters.iter().map(|filter| filter.selectors.iter().count()).sum();
+            assert_eq!(held.entries, entries, "those who ask for the same share its entries");
             assert_eq!(held.scratch, 0, "a pass leaves nothing behind");
             assert!(held.cut_bytes_max <= cut_bytes_max, "no more than one frame is kept");
             let timeout = node.shard.poll_timeout();
@@ -309,10 +310,9 @@ impl World {
         for _ in 0..pages {
             let asked = &mut self.node(shard).asked;
             let next = if newest_first { asked.pop_back() } else { asked.pop_front() };
-            let Some(Asked { id, from, interest, page }) = next else { return };
+            let Some(Asked { id, from, filter, page }) = next else { return };
             self.drive(shard, |shard, now, wires| {
-                let page =
-                    page.unwrap_or_else(|| wires.history.read(from, &interest, wires.bounds));
+                let page = page.unwrap_or_else(|| wires.history.read(from, &filter, wires.bounds));
                 shard.handle_page(id, page, now, wires);
             });
         }
@@ -320,14 +320,16 @@ impl World {
 
     fn add(&mut self, subscription: &Subscription) -> usize {
         let interest = Interest {
-            selectors: subscription.selectors.clone(),
+            filter: Filter {
+                selectors: subscription.selectors.clone(),
+                private: subscription.private,
+            },
             next: match subscription.start {
                 Start::Earliest => self.history.oldest(),
                 Start::Tail => self.history.tail(),
                 Start::At(position) => Position(position.max(1)).min(self.history.tail()),
             },
             framing: subscription.framing,
-            private: subscription.private,
         };
         let client = self.clients.len();
         self.clients.push(Client::new(interest.clone(), subscription.room_bytes));

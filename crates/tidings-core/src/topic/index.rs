@@ -8,11 +8,12 @@
 use std::collections::HashMap;
 
 use foldhash::quality::RandomState;
-use slab::Slab;
 
 use super::selector::Selector;
 use super::trie::{Place, Trie};
 use crate::event::{Topic, Topics};
+use crate::few::Few;
+use crate::pages::Pages;
 
 /// One subscriber's interest in one selector: what [`Index::remove`] takes back.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -22,17 +23,17 @@ pub struct EntryId(u32);
 #[derive(Debug)]
 pub struct Index<K> {
     // Topics are chosen by strangers: the hasher is seeded at random.
-    exact: HashMap<Topic, usize, RandomState>,
+    exact: HashMap<Topic, u32, RandomState>,
     patterns: Trie,
-    lists: Slab<List<K>>,
-    entries: Slab<Entry>,
+    lists: Pages<List<K>>,
+    entries: Pages<Entry>,
 }
 
 /// Who selected one topic or one pattern.
 #[derive(Debug)]
 struct List<K> {
     home: Home,
-    members: Vec<Member<K>>,
+    members: Few<Member<K>>,
 }
 
 #[derive(Debug)]
@@ -41,7 +42,7 @@ enum Home {
     Pattern(Place),
 }
 
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 struct Member<K> {
     key: K,
     entry: u32,
@@ -59,8 +60,8 @@ impl<K: Copy> Default for Index<K> {
         Self {
             exact: HashMap::default(),
             patterns: Trie::default(),
-            lists: Slab::new(),
-            entries: Slab::new(),
+            lists: Pages::default(),
+            entries: Pages::default(),
         }
     }
 }
@@ -68,32 +69,45 @@ impl<K: Copy> Default for Index<K> {
 impl<K: Copy> Index<K> {
     /// Adds a subscriber's interest. The same interest twice is two entries.
     pub fn insert(&mut self, selector: &Selector, key: K) -> EntryId {
-        let list = match selector {
-            Selector::Exact(topic) => match self.exact.get(topic) {
-                Some(&list) => list,
-                None => {
-                    let list = self.lists.insert(List::new(Home::Exact(topic.clone())));
-                    self.exact.insert(topic.clone(), list);
-                    list
-                }
-            },
+        let entry = self.entries.next_slot();
+        let member = Member { key, entry };
+        let found = match selector {
+            Selector::Exact(topic) => self.exact.get(topic).copied(),
             Selector::Pattern(pattern) => {
                 let place = self.patterns.place(pattern);
-                match self.patterns.list(&place) {
-                    Some(list) => list,
-                    None => {
-                        let list = self.lists.insert(List::new(Home::Pattern(place.clone())));
-                        self.patterns.put(&place, list);
-                        list
-                    }
-                }
+                self.patterns.list(&place)
             }
         };
-        let members = &mut self.lists[list].members;
-        let at = narrow(members.len());
-        let entry = narrow(self.entries.insert(Entry { list: narrow(list), at }));
-        members.push(Member { key, entry });
+        let (list, at) = match found {
+            Some(list) => {
+                let members = &mut self.lists[list].members;
+                members.push(member);
+                (list, members.len() - 1)
+            }
+            None => (self.add_list(selector, member), 0),
+        };
+        let at = u32::try_from(at).expect("connections are limited far below 2^32");
+        self.entries.put(entry, Entry { list, at });
         EntryId(entry)
+    }
+
+    fn add_list(&mut self, selector: &Selector, first: Member<K>) -> u32 {
+        let members = Few::One(first);
+        match selector {
+            Selector::Exact(topic) => {
+                let home = Home::Exact(topic.clone());
+                let list = self.lists.insert(List { home, members });
+                self.exact.insert(topic.clone(), list);
+                list
+            }
+            Selector::Pattern(pattern) => {
+                let place = self.patterns.place(pattern);
+                let home = Home::Pattern(place.clone());
+                let list = self.lists.insert(List { home, members });
+                self.patterns.put(&place, list);
+                list
+            }
+        }
     }
 
     /// Takes an interest back, and frees what only it needed.
@@ -101,27 +115,27 @@ impl<K: Copy> Index<K> {
     /// # Panics
     /// Where the entry is not there: each is removed once.
     pub fn remove(&mut self, entry: EntryId) {
-        let Entry { list, at } = self.entries.remove(entry.0 as usize);
-        let members = &mut self.lists[list as usize].members;
-        members.swap_remove(at as usize);
-        if let Some(moved) = members.get(at as usize) {
-            self.entries[moved.entry as usize].at = at;
-        }
-        if members.is_empty() {
-            match self.lists.remove(list as usize).home {
-                Home::Exact(topic) => {
-                    self.exact.remove(&topic);
-                }
-                Home::Pattern(place) => self.patterns.take(&place),
+        let Entry { list, at } = self.entries.take(entry.0).expect("each is removed once");
+        let members = &mut self.lists[list].members;
+        if members.swap_remove(at) {
+            if let Some(moved) = members.get(at as usize) {
+                self.entries[moved.entry].at = at;
             }
+            return;
+        }
+        match self.lists.take(list).expect("its entries know it").home {
+            Home::Exact(topic) => {
+                self.exact.remove(&topic);
+            }
+            Home::Pattern(place) => self.patterns.take(&place),
         }
     }
 
     /// Calls `found` for every entry that selects one of the topics: a subscriber comes once for
     /// each of its entries that does, and the caller sorts out repeats.
     pub fn matches(&self, topics: &Topics, mut found: impl FnMut(K)) {
-        let mut each = |list: usize| {
-            for member in &self.lists[list].members {
+        let mut each = |list: u32| {
+            for member in &*self.lists[list].members {
                 found(member.key);
             }
         };
@@ -157,21 +171,8 @@ impl<K: Copy> Index<K> {
     /// Gives memory back that a crowd of leavers has left unused.
     pub fn shrink(&mut self) {
         self.exact.shrink_to_fit();
-        self.lists.shrink_to_fit();
-        self.entries.shrink_to_fit();
         self.patterns.shrink();
     }
-}
-
-impl<K> List<K> {
-    fn new(home: Home) -> Self {
-        Self { home, members: Vec::new() }
-    }
-}
-
-/// Slots are kept in 32 bits, since there is one for every subscription.
-fn narrow(slot: usize) -> u32 {
-    u32::try_from(slot).expect("connections are limited far below 2^32")
 }
 
 #[cfg(test)]

@@ -72,6 +72,13 @@ impl Selector {
         Ok(Self::Pattern(Pattern::parse(text)?))
     }
 
+    fn unshared(&self) -> Self {
+        match self {
+            Self::Exact(topic) => Self::Exact(topic.unshared()),
+            Self::Pattern(Pattern(parts)) => Self::Pattern(Pattern(Arc::new((**parts).clone()))),
+        }
+    }
+
     /// Whether it selects this topic.
     #[must_use]
     pub fn matches(&self, topic: &Topic) -> bool {
@@ -86,7 +93,7 @@ impl fmt::Display for Selector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Exact(topic) => topic.fmt(f),
-            Self::Pattern(pattern) => f.write_str(&pattern.text),
+            Self::Pattern(pattern) => f.write_str(&pattern.0.text),
         }
     }
 }
@@ -97,12 +104,15 @@ impl fmt::Debug for Selector {
     }
 }
 
-/// A selector with variables or a wildcard, taken apart.
+/// A selector with variables or a wildcard, taken apart. Cheap to clone.
 #[derive(Clone, Eq, Hash, PartialEq)]
-pub struct Pattern {
-    text: Arc<str>,
+pub struct Pattern(Arc<Parts>);
+
+#[derive(Clone, Eq, Hash, PartialEq)]
+pub(super) struct Parts {
+    text: Box<str>,
     /// The segments before the tail: a text, or `None` for a variable.
-    pub(super) segments: Arc<[Option<Box<str>>]>,
+    pub(super) segments: Box<[Option<Box<str>>]>,
     /// With a `*` at the end: what the rest after the segments begins with.
     pub(super) tail: Option<Box<str>>,
 }
@@ -130,14 +140,19 @@ impl Pattern {
         if segments.len() > PATTERN_SEGMENTS_MAX {
             return Err(SelectorError::TooManySegments { segments: segments.len() });
         }
-        Ok(Self { text: text.into(), segments: segments.into(), tail })
+        Ok(Self(Arc::new(Parts { text: text.into(), segments: segments.into(), tail })))
+    }
+
+    pub(super) fn parts(&self) -> &Parts {
+        &self.0
     }
 
     /// Whether a topic of this name has the pattern's shape.
     #[must_use]
     pub fn matches(&self, topic: &str) -> bool {
+        let Parts { segments, tail, .. } = self.parts();
         let mut rest = Some(topic);
-        for segment in &*self.segments {
+        for segment in segments {
             let Some(text) = rest else { return false };
             let (head, next) = split(text);
             let fits = match segment {
@@ -149,7 +164,7 @@ impl Pattern {
             }
             rest = next;
         }
-        match (&self.tail, rest) {
+        match (tail, rest) {
             (Some(prefix), Some(rest)) => rest.starts_with(&**prefix),
             (Some(_), None) => false,
             (None, rest) => rest.is_none(),
@@ -184,8 +199,15 @@ fn literal(text: &str) -> Result<&str, SelectorError> {
 }
 
 /// What one subscriber asks for: one selector or several, none twice. Cheap to clone.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Selectors(Arc<[Selector]>);
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct Selectors(Listed);
+
+/// Most subscribers have one selector, which needs no list.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+enum Listed {
+    One(Selector),
+    Many(Arc<[Selector]>),
+}
 
 /// Why a list is no list of selectors.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
@@ -220,7 +242,7 @@ impl Selectors {
                 unique.push(selector);
             }
         }
-        if unique.is_empty() { Err(SelectorsError::None) } else { Ok(Self(unique.into())) }
+        Self::collect(unique).ok_or(SelectorsError::None)
     }
 
     /// Whether an event with these topics is selected.
@@ -242,14 +264,32 @@ impl Selectors {
 
     /// The selectors.
     pub fn iter(&self) -> std::slice::Iter<'_, Selector> {
-        self.0.iter()
+        match &self.0 {
+            Listed::One(selector) => std::slice::from_ref(selector).iter(),
+            Listed::Many(selectors) => selectors.iter(),
+        }
+    }
+
+    /// A copy that shares no memory with this one: for a thread that keeps what another has made
+    /// among much that is soon freed, and would so keep all of it from being given back.
+    #[must_use]
+    pub fn unshared(&self) -> Self {
+        let copies = self.iter().map(Selector::unshared).collect();
+        Self::collect(copies).expect("there is one at least")
+    }
+
+    fn collect(mut unique: Vec<Selector>) -> Option<Self> {
+        match unique.len() {
+            0 | 1 => unique.pop().map(Self::from),
+            _ => Some(Self(Listed::Many(unique.into()))),
+        }
     }
 }
 
 impl From<Selector> for Selectors {
     fn from(selector: Selector) -> Self {
         const { assert!(SELECTORS_PER_SUBSCRIPTION_MAX >= 1) };
-        Self([selector].into())
+        Self(Listed::One(selector))
     }
 }
 

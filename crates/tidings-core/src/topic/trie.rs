@@ -26,9 +26,9 @@ struct Node {
     literals: HashMap<Box<str>, usize, RandomState>,
     variable: Option<usize>,
     /// The list of the pattern that ends here.
-    here: Option<usize>,
+    here: Option<u32>,
     /// The lists of patterns with a `*` here, by what the rest has to begin with.
-    tails: HashMap<Box<str>, usize, RandomState>,
+    tails: HashMap<Box<str>, u32, RandomState>,
     /// How many tails there are of each length: the beginnings worth a look.
     tail_lengths: Vec<(usize, usize)>,
 }
@@ -47,7 +47,7 @@ impl Trie {
     /// The pattern's place, made if it was not there. Whoever asks puts a list into it.
     pub(super) fn place(&mut self, pattern: &Pattern) -> Place {
         let mut node = ROOT;
-        for segment in &*pattern.segments {
+        for segment in &pattern.parts().segments {
             node = match self.child(node, segment.as_deref()) {
                 Some(child) => child,
                 None => {
@@ -63,11 +63,11 @@ impl Trie {
                 }
             };
         }
-        Place { node, tail: pattern.tail.clone() }
+        Place { node, tail: pattern.parts().tail.clone() }
     }
 
     /// The list at a place.
-    pub(super) fn list(&self, place: &Place) -> Option<usize> {
+    pub(super) fn list(&self, place: &Place) -> Option<u32> {
         let node = &self.nodes[place.node];
         match &place.tail {
             Some(tail) => node.tails.get(tail).copied(),
@@ -76,7 +76,7 @@ impl Trie {
     }
 
     /// Puts a list into a place that has none.
-    pub(super) fn put(&mut self, place: &Place, list: usize) {
+    pub(super) fn put(&mut self, place: &Place, list: u32) {
         let node = &mut self.nodes[place.node];
         let Some(tail) = &place.tail else {
             assert!(node.here.replace(list).is_none(), "a place holds one list");
@@ -122,7 +122,7 @@ impl Trie {
     }
 
     /// Calls `found` with the list of each pattern that the topic matches.
-    pub(super) fn matches(&self, topic: &str, found: &mut impl FnMut(usize)) {
+    pub(super) fn matches(&self, topic: &str, found: &mut impl FnMut(u32)) {
         if self.nodes[ROOT].is_bare() {
             return;
         }
@@ -131,7 +131,7 @@ impl Trie {
         self.descend(ROOT, Some(topic), found);
     }
 
-    fn descend(&self, at: usize, rest: Option<&str>, found: &mut impl FnMut(usize)) {
+    fn descend(&self, at: usize, rest: Option<&str>, found: &mut impl FnMut(u32)) {
         let node = &self.nodes[at];
         let Some(rest) = rest else {
             if let Some(list) = node.here {

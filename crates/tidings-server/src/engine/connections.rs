@@ -1,6 +1,7 @@
 //! The connections of one shard: sockets and bodies by the slot of their subscriber.
 //! Knows nothing of topics and positions; it is what the shard's rules act on.
 
+use std::collections::HashMap;
 use std::io::{self, Read, Write};
 use std::sync::Arc;
 
@@ -9,10 +10,11 @@ use mio::net::TcpStream;
 use mio::{Interest as Readiness, Registry, Token};
 use tidings_core::cursor::Position;
 use tidings_core::limits::STREAM_INPUT_BYTES_MAX;
-use tidings_core::shard::{Answer, Interest, Port, SubscriberId, Written};
+use tidings_core::pages::Pages;
+use tidings_core::shard::{Answer, Filter, Port, SubscriberId, Written};
 
 use super::body::Queue;
-use super::inbox::{Attach, Attached, ConnectionGuard};
+use super::inbox::{Attached, ConnectionGuard};
 use super::reader::Reader;
 use super::tail::Tail;
 
@@ -23,7 +25,9 @@ pub(crate) struct Connections {
     registry: Registry,
     tail: Arc<Tail>,
     reader: Reader,
-    connections: Vec<Option<Connection>>,
+    connections: Pages<Connection>,
+    /// The names of those that have one.
+    labels: HashMap<u32, Box<str>>,
     /// What clients send on their streams goes here, and nowhere else.
     scratch: Box<[u8]>,
 }
@@ -34,7 +38,6 @@ struct Connection {
     watched: bool,
     /// Bytes that the client has sent since the stream began.
     input_bytes: u32,
-    label: Option<Box<str>>,
     stream: Stream,
     _guard: Option<ConnectionGuard>,
 }
@@ -44,20 +47,30 @@ enum Stream {
     Body(Arc<Queue>),
 }
 
+// 40 of them; mio adds 8 where debug assertions are on.
+const _: () = assert!(size_of::<Connection>() <= 48, "there may be a million of them");
+
 impl Connections {
     pub(crate) fn new(registry: Registry, tail: Arc<Tail>, reader: Reader) -> Self {
         Self {
             registry,
             tail,
             reader,
-            connections: Vec::new(),
+            connections: Pages::default(),
+            labels: HashMap::new(),
             scratch: vec![0; 4096].into_boxed_slice(),
         }
     }
 
     /// Takes a subscriber's connection in. `false`: it is gone already.
-    pub(crate) fn insert(&mut self, id: SubscriberId, attach: Attach) -> bool {
-        let stream = match attach.connection {
+    pub(crate) fn insert(
+        &mut self,
+        id: SubscriberId,
+        attached: Attached,
+        label: Option<Box<str>>,
+        guard: Option<ConnectionGuard>,
+    ) -> bool {
+        let stream = match attached {
             Attached::Body(queue) => {
                 if !queue.attach(id) {
                     return false;
@@ -76,44 +89,40 @@ impl Connections {
                 Stream::Socket(socket)
             }
         };
-        let slot = id.slot as usize;
-        if slot >= self.connections.len() {
-            self.connections.resize_with(slot + 1, || None);
-        }
-        self.connections[slot] = Some(Connection {
+        let connection = Connection {
             generation: id.generation,
             watched: false,
             input_bytes: 0,
-            label: attach.label,
             stream,
-            _guard: attach.guard,
-        });
+            _guard: guard,
+        };
+        self.connections.put(id.slot, connection);
+        if let Some(label) = label {
+            self.labels.insert(id.slot, label);
+        }
         true
     }
 
     /// Who has the socket of this token.
     pub(crate) fn id(&self, token: Token) -> Option<SubscriberId> {
-        let connection = self.connections.get(token.0)?.as_ref()?;
-        let slot = u32::try_from(token.0).ok()?;
-        Some(SubscriberId { slot, generation: connection.generation })
+        self.at(u32::try_from(token.0).ok()?)
     }
 
     /// The subscribers with this label.
     pub(crate) fn labelled(&self, label: &str) -> Vec<SubscriberId> {
-        (0..self.connections.len())
-            .filter(|&slot| {
-                self.connections[slot]
-                    .as_ref()
-                    .is_some_and(|connection| connection.label.as_deref() == Some(label))
-            })
-            .filter_map(|slot| self.id(Token(slot)))
-            .collect()
+        let labelled = self.labels.iter().filter(|(_, name)| ***name == *label);
+        labelled.filter_map(|(&slot, _)| self.at(slot)).collect()
+    }
+
+    fn at(&self, slot: u32) -> Option<SubscriberId> {
+        let generation = self.connections.get(slot)?.generation;
+        Some(SubscriberId { slot, generation })
     }
 
     /// Reads and drops what a client sent. `false`: the client has gone, or sends what can never
     /// be answered.
     pub(crate) fn is_alive(&mut self, id: SubscriberId) -> bool {
-        let Some(Some(connection)) = self.connections.get_mut(id.slot as usize) else {
+        let Some(connection) = self.connections.get_mut(id.slot) else {
             return false;
         };
         let Stream::Socket(socket) = &mut connection.stream else { return true };
@@ -137,7 +146,7 @@ impl Connections {
 
 impl Port for Connections {
     fn write(&mut self, id: SubscriberId, bytes: &Bytes) -> Written {
-        let Some(Some(connection)) = self.connections.get_mut(id.slot as usize) else {
+        let Some(connection) = self.connections.get_mut(id.slot) else {
             return Written::Gone;
         };
         let socket = match &mut connection.stream {
@@ -167,31 +176,26 @@ impl Port for Connections {
         Written::Bytes(taken)
     }
 
-    fn read(&mut self, id: SubscriberId, from: Position, interest: &Interest) -> Answer {
-        match self.tail.page(from, interest) {
+    fn read(&mut self, id: SubscriberId, from: Position, filter: &Filter) -> Answer {
+        match self.tail.page(from, filter) {
             Some(page) => Answer::Page(page),
             None => {
-                self.reader.read(id, from, interest.clone());
+                self.reader.read(id, from, filter.clone());
                 Answer::Later
             }
         }
     }
 
     fn close(&mut self, id: SubscriberId) {
-        let Some(connection) = self.connections.get_mut(id.slot as usize).and_then(Option::take)
-        else {
-            return;
-        };
+        let Some(connection) = self.connections.take(id.slot) else { return };
+        self.labels.remove(&id.slot);
+        if self.labels.is_empty() {
+            self.labels.shrink_to_fit();
+        }
         match connection.stream {
             // Dropping the socket closes it, and epoll forgets it.
             Stream::Socket(_) => {}
             Stream::Body(queue) => queue.end(),
-        }
-        while let Some(None) = self.connections.last() {
-            self.connections.pop();
-        }
-        if self.connections.is_empty() {
-            self.connections = Vec::new();
         }
     }
 }

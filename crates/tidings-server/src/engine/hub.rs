@@ -13,17 +13,17 @@ use parking_lot::Mutex;
 use tidings_core::cursor::{Cursor, Position};
 use tidings_core::event::Event;
 use tidings_core::limits::{HISTORY_BYTES_MAX, PAGE_BYTES_MAX, PAGE_EVENTS_MAX};
-use tidings_core::shard::{Framing, Interest};
+use tidings_core::shard::{Filter, Framing, Interest};
 use tidings_core::sse::Frame;
 use tidings_core::topic::Selectors;
 use tidings_log::{Append, Bounds, Log, Read, ReadError, Record};
 use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use super::body::{EventBody, Queue};
-use super::inbox::{Attach, Attached, ConnectionGuard, Inbox, Input};
+use super::inbox::{Admissions, Attach, Attached, ConnectionGuard, Inbox, Input};
 use super::place::{self, Start};
 use super::pump::{now, pump, trim};
 use super::reader::Source;
@@ -48,8 +48,7 @@ struct Inner {
     shards: Vec<Inbox>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     tasks: Vec<AbortHandle>,
-    /// One for each connection that may still come.
-    admissions: Arc<Semaphore>,
+    admissions: Arc<Admissions>,
     /// Once the hub shuts down: until when it waits for what is being written.
     shutdown: watch::Sender<Option<Instant>>,
 }
@@ -81,7 +80,7 @@ impl Hub {
         let tasks = vec![pump.abort_handle(), trim.abort_handle()];
         let shutdown = watch::Sender::new(None);
         let threads = Mutex::new(threads);
-        let admissions = Arc::new(Semaphore::new(config.connections_max));
+        let admissions = Admissions::new(config.connections_max, metrics.connections.clone());
         let inner = Inner { config, log, metrics, shards, threads, tasks, admissions, shutdown };
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -171,8 +170,8 @@ impl Hub {
             self.inner.metrics.resets.inc();
             first.extend_from_slice(&reset.raw());
         }
-        let interest =
-            Interest { selectors, next: place.next, framing: Framing::Raw, private: false };
+        let filter = Filter { selectors, private: false };
+        let interest = Interest { filter, next: place.next, framing: Framing::Raw };
         let cursor = self.cursor_before(place.next);
         Ok(Subscribed {
             verdict: place.verdict,
@@ -210,10 +209,7 @@ impl Hub {
 
     /// Lets a connection in, if there is room. It counts until the guard is dropped.
     pub(crate) fn admit(&self) -> Option<ConnectionGuard> {
-        let permit = Arc::clone(&self.inner.admissions).try_acquire_owned().ok()?;
-        self.inner.metrics.connections.inc();
-        let gauge = self.inner.metrics.connections.clone();
-        Some(ConnectionGuard::new(permit, gauge))
+        self.inner.admissions.admit()
     }
 
     /// Hands a subscriber's socket to a shard, after hyper has written the response's head and

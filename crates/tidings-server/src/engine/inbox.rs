@@ -10,7 +10,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use mio::{Registry, Token, Waker};
 use prometheus_client::metrics::gauge::Gauge;
 use tidings_core::shard::{Interest, Page, SubscriberId};
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::body::{Notice, Queue};
 
@@ -48,22 +48,34 @@ pub(crate) enum Attached {
     Body(Arc<Queue>),
 }
 
-/// One connection among those that are allowed; it counts until this is dropped.
-#[derive(Debug)]
-pub(crate) struct ConnectionGuard {
-    _permit: OwnedSemaphorePermit,
+/// How many connections may still come, and how many are open.
+pub(crate) struct Admissions {
+    free: Semaphore,
     open: Gauge,
 }
 
-impl ConnectionGuard {
-    pub(crate) fn new(permit: OwnedSemaphorePermit, open: Gauge) -> Self {
-        Self { _permit: permit, open }
+impl Admissions {
+    pub(crate) fn new(connections_max: usize, open: Gauge) -> Arc<Self> {
+        Arc::new(Self { free: Semaphore::new(connections_max), open })
+    }
+
+    /// Lets a connection in, if there is room.
+    pub(crate) fn admit(self: &Arc<Self>) -> Option<ConnectionGuard> {
+        // The guard gives it back. The permit's own way to do so would cost each connection a
+        // second pointer and a count.
+        self.free.try_acquire().ok()?.forget();
+        self.open.inc();
+        Some(ConnectionGuard(Arc::clone(self)))
     }
 }
 
+/// One connection among those that are allowed; it counts until this is dropped.
+pub(crate) struct ConnectionGuard(Arc<Admissions>);
+
 impl Drop for ConnectionGuard {
     fn drop(&mut self) {
-        self.open.dec();
+        self.0.open.dec();
+        self.0.free.add_permits(1);
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tidings_core::cursor::{Cursor, Incarnation, Position};
 use tidings_core::limits::{LOG_READS_MAX, PAGE_BYTES_MAX, PAGE_EVENTS_MAX};
-use tidings_core::shard::{Delivery, Interest, Page, SubscriberId};
+use tidings_core::shard::{Delivery, Filter, Page, SubscriberId};
 use tidings_core::sse::Frame;
 use tidings_log::{Log, Read, ReadError, Record};
 use tokio::runtime::Handle;
@@ -53,23 +53,23 @@ impl Reader {
     }
 
     /// Reads a page and sends it to the shard's inbox.
-    pub(crate) fn read(&self, id: SubscriberId, from: Position, interest: Interest) {
+    pub(crate) fn read(&self, id: SubscriberId, from: Position, filter: Filter) {
         let Self { source, inbox } = self.clone();
         self.source.runtime.spawn(async move {
             let permits = Arc::clone(&source.permits);
             let permit = permits.acquire_owned().await.expect("it is never closed");
             source.metrics.log_reads.inc();
-            let page = page(&*source.log, from, &interest).await;
+            let page = page(&*source.log, from, &filter).await;
             inbox.send(Input::Page(id, page, permit));
         });
     }
 }
 
-async fn page(log: &dyn Log, from: Position, interest: &Interest) -> Page {
+async fn page(log: &dyn Log, from: Position, filter: &Filter) -> Page {
     let incarnation = log.bounds().incarnation;
     let read = Read {
         from,
-        selectors: &interest.selectors,
+        selectors: &filter.selectors,
         events_max: PAGE_EVENTS_MAX,
         bytes_max: PAGE_BYTES_MAX,
     };
@@ -78,7 +78,7 @@ async fn page(log: &dyn Log, from: Position, interest: &Interest) -> Page {
             events: page
                 .records
                 .iter()
-                .filter(|record| interest.private || !record.event.private)
+                .filter(|record| filter.private || !record.event.private)
                 .map(|record| deliver(incarnation, record))
                 .collect(),
             next: page.next,

@@ -137,8 +137,9 @@ impl Driver {
     }
 
     fn attach(&mut self, attach: Attach, now: Instant) {
-        let id = self.shard.subscribe(attach.interest.clone(), now);
-        if !self.connections.insert(id, attach) {
+        let Attach { interest, label, connection, guard } = attach;
+        let id = self.shard.subscribe(interest, now);
+        if !self.connections.insert(id, connection, label, guard) {
             self.shard.remove(id, &mut self.connections);
         } else if self.ending {
             self.shard.end_one(id, &mut self.connections);

@@ -9,7 +9,7 @@ use tidings_core::cursor::Position;
 use tidings_core::limits::{
     PAGE_BYTES_MAX, PAGE_EVENTS_MAX, PAGE_SEARCH_EVENTS_MAX, TAIL_EVENTS_MAX,
 };
-use tidings_core::shard::{Delivery, Interest, Page};
+use tidings_core::shard::{Delivery, Filter, Page};
 
 /// A bounded run of deliveries up to the newest.
 #[derive(Debug)]
@@ -83,7 +83,7 @@ impl Tail {
     }
 
     /// A page for one subscriber, if what it wants is still here.
-    pub(crate) fn page(&self, from: Position, interest: &Interest) -> Option<Page> {
+    pub(crate) fn page(&self, from: Position, filter: &Filter) -> Option<Page> {
         let ring = self.ring.read();
         if from < ring.first {
             return None;
@@ -92,9 +92,7 @@ impl Tail {
         let mut bytes = 0;
         let mut next = from;
         for delivery in ring.from(from).take(PAGE_SEARCH_EVENTS_MAX) {
-            let wanted = (!delivery.private || interest.private)
-                && interest.selectors.matches(&delivery.topics);
-            if wanted {
+            if filter.passes(delivery) {
                 bytes += delivery.frame.chunk().len();
                 let full = bytes > PAGE_BYTES_MAX || events.len() == PAGE_EVENTS_MAX;
                 if full && !events.is_empty() {
@@ -121,7 +119,6 @@ impl Ring {
 mod tests {
     use tidings_core::cursor::Cursor;
     use tidings_core::event::{Data, Event, Topic};
-    use tidings_core::shard::Framing;
     use tidings_core::sse::Frame;
     use tidings_core::topic::{Selector, Selectors};
 
@@ -149,13 +146,9 @@ mod tests {
     }
 
     fn page(tail: &Tail, from: u64, topic: &str) -> Option<(Vec<u64>, u64)> {
-        let interest = Interest {
-            selectors: Selectors::from(Selector::parse(topic).unwrap()),
-            next: Position(from),
-            framing: Framing::Chunked,
-            private: false,
-        };
-        match tail.page(Position(from), &interest)? {
+        let selectors = Selectors::from(Selector::parse(topic).unwrap());
+        let filter = Filter { selectors, private: false };
+        match tail.page(Position(from), &filter)? {
             Page::Events { events, next } => {
                 Some((events.iter().map(|event| event.position.0).collect(), next.0))
             }
