@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 
+use super::STEP_TIME_MAX;
+use super::streams::{Came, come, left};
 use crate::crowd::{Counts, Crowd};
 use crate::event::{Stamp, now_ns};
 use crate::histogram::Histogram;
@@ -27,19 +29,6 @@ pub struct Pace {
     pub rate: f64,
 }
 
-/// What it took to come.
-#[derive(Clone, Copy, Debug)]
-pub struct Came {
-    /// From the first connection to the last head.
-    pub time: Duration,
-    /// CPU of the server.
-    pub cpu: Duration,
-    /// Its memory when all were there and idle.
-    pub memory: Memory,
-    /// Buffers of all TCP sockets then, in bytes.
-    pub socket_bytes: Option<u64>,
-}
-
 /// What it took to get events.
 #[derive(Clone, Debug)]
 pub struct Delivered {
@@ -59,21 +48,20 @@ pub struct Delivered {
 
 /// A crowd that has come to a server. Dropping it lets it leave.
 pub struct Audience<'a> {
-    subject: &'a mut dyn Subject,
-    crowd: Crowd,
-    process: u32,
-    connections: usize,
+    pub(super) subject: &'a mut dyn Subject,
+    pub(super) crowd: Crowd,
+    pub(super) process: u32,
+    pub(super) connections: usize,
     /// Open files of the server before the crowd came.
     files: usize,
     /// The number that the next event has.
     next: u64,
+    /// Events that all together should have got so far.
+    expected: u64,
 }
 
 /// All streams are of this topic.
 pub(crate) const TOPIC: &str = "bench/crowd";
-
-/// Nothing takes longer on a machine that works.
-const STEP_TIME_MAX: Duration = Duration::from_secs(120);
 
 /// What a server may take to notice that a crowd has left and to give its memory back.
 const GIVE_BACK_TIME: Duration = Duration::from_secs(3);
@@ -114,21 +102,20 @@ impl<'a> Audience<'a> {
         let process = subject.process();
         let files = measure::files_of(process)?;
         let crowd = Crowd::start()?;
-        measure::settle(process, STEP_TIME_MAX)?;
+        let mut audience =
+            Self { subject, crowd, process, connections: 0, files, next: 0, expected: 0 };
+        let came = audience.grow(connections)?;
+        Ok((audience, came))
+    }
 
-        let (start, before) = (Instant::now(), measure::cpu(process)?);
-        crowd.connect(subject.target(TOPIC, 0), connections);
-        let here = |counts: &Counts| counts.open + counts.refused >= connections;
-        let came = crowd.wait(STEP_TIME_MAX, here);
-        let time = start.elapsed();
-        let counts = crowd.counts();
-        ensure!(came && counts.refused == 0, "not all streams could be opened: {counts:?}");
-        measure::settle(process, STEP_TIME_MAX)?;
-        let cpu = measure::cpu(process)?.saturating_sub(before);
-        let memory = measure::memory(process)?;
-        let socket_bytes = measure::socket_bytes();
-        let audience = Self { subject, crowd, process, connections, files, next: 0 };
-        Ok((audience, Came { time, cpu, memory, socket_bytes }))
+    /// So many more come.
+    ///
+    /// # Errors
+    /// Where the server is gone, or does not let them in.
+    pub fn grow(&mut self, connections: usize) -> anyhow::Result<Came> {
+        self.connections += connections;
+        let target = self.subject.target(TOPIC, self.next);
+        come(self.process, &self.crowd, [(target, connections)])
     }
 
     /// CPU of the server while nothing happens for so long.
@@ -181,7 +168,8 @@ impl<'a> Audience<'a> {
             let events: Vec<String> = (self.next..self.next + together).map(data).collect();
             self.subject.publish(TOPIC, &events)?;
             self.next += together;
-            let expected = self.next * self.connections as u64;
+            self.expected += together * self.connections as u64;
+            let expected = self.expected;
             let whole = |counts: &Counts| counts.events >= expected || counts.faults() > 0;
             if !self.crowd.wait(STEP_TIME_MAX, whole) || self.crowd.counts().faults() > 0 {
                 // There is no use in going on: the counts say what is missing.
@@ -212,20 +200,8 @@ impl<'a> Audience<'a> {
     /// Where the server is gone.
     pub fn leave(self) -> anyhow::Result<Memory> {
         drop(self.crowd);
-        wait_for_files(self.process, self.files)?;
-        measure::settle(self.process, STEP_TIME_MAX)?;
+        left(self.process, self.files)?;
         std::thread::sleep(GIVE_BACK_TIME);
         measure::memory(self.process)
     }
-}
-
-/// Waits until the server has closed what the crowd had opened. The loop notices only when it
-/// writes again, so that one may keep them.
-fn wait_for_files(process: u32, files: usize) -> anyhow::Result<()> {
-    const TIME_MAX: Duration = Duration::from_secs(10);
-    let deadline = Instant::now() + TIME_MAX;
-    while measure::files_of(process)? > files && Instant::now() < deadline {
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    Ok(())
 }

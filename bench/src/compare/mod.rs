@@ -4,7 +4,16 @@
 mod audience;
 pub mod crowd;
 mod crowd_report;
+mod posts;
 mod round;
+mod streams;
 
-pub use audience::{Audience, Came, Delivered, Pace};
+use std::time::Duration;
+
+pub use audience::{Audience, Delivered, Pace};
+pub use posts::{Posted, Posts};
 pub use round::{Round, round};
+pub use streams::{Came, arrive, come, left};
+
+/// Nothing takes longer on a machine that works.
+const STEP_TIME_MAX: Duration = Duration::from_secs(120);

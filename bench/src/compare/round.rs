@@ -1,7 +1,8 @@
 //! One round: a crowd comes, gets its events, and leaves; what it cost whom it came to.
 //! Knows nothing of who that is.
 
-use super::audience::{Audience, Came, Delivered, Pace};
+use super::audience::{Audience, Delivered, Pace};
+use super::streams::Came;
 use crate::crowd::Counts;
 use crate::measure::Memory;
 use crate::subject::Subject;

@@ -25,8 +25,8 @@ pub(super) const READ_BYTES: usize = 64 * 1024;
 pub(super) struct Connection {
     pub(super) socket: TcpStream,
     state: State,
-    /// The number that has to come next.
-    next: u64,
+    /// The number that has to come next, where there is an order.
+    next: Option<u64>,
 }
 
 enum State {
@@ -53,7 +53,7 @@ impl Connection {
     pub(super) fn begin(
         address: SocketAddr,
         request: Arc<[u8]>,
-        first: u64,
+        first: Option<u64>,
         nth: usize,
     ) -> io::Result<Self> {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
@@ -203,9 +203,10 @@ impl Connection {
     }
 }
 
-fn check(stamp: Stamp, next: &mut u64, counts: &mut Counts, latencies: &mut Histogram) {
+fn check(stamp: Stamp, next: &mut Option<u64>, counts: &mut Counts, latencies: &mut Histogram) {
     counts.events += 1;
     latencies.record(now_ns().saturating_sub(stamp.time_ns));
+    let Some(next) = next else { return };
     if stamp.number < *next {
         counts.misplaced += 1;
         return;

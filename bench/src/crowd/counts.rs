@@ -34,4 +34,19 @@ impl Counts {
         let streams = self.refused + self.cut + self.malformed;
         self.lost + self.misplaced + self.foreign + streams as u64
     }
+
+    /// The same in words: each fault that there was, and how often.
+    #[must_use]
+    pub fn what_went_wrong(&self) -> String {
+        let faults = [
+            (self.lost, "events passed over"),
+            (self.misplaced, "repeated or out of order"),
+            (self.foreign, "events of the server's own"),
+            (self.refused as u64, "streams refused"),
+            (self.cut as u64, "streams cut off"),
+            (self.malformed as u64, "streams that are not HTTP"),
+        ];
+        let there = faults.iter().filter(|(count, _)| *count > 0);
+        there.map(|(count, what)| format!("{count} {what}")).collect::<Vec<_>>().join(", ")
+    }
 }

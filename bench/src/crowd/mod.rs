@@ -6,6 +6,7 @@
 
 mod connection;
 mod counts;
+mod probe;
 mod thread;
 
 use std::io;
@@ -19,6 +20,7 @@ use mio::{Poll, Waker};
 use parking_lot::{Condvar, Mutex};
 
 pub use counts::Counts;
+pub use probe::Probe;
 
 use crate::histogram::Histogram;
 
@@ -27,7 +29,8 @@ use crate::histogram::Histogram;
 pub struct Target {
     address: SocketAddr,
     request: Arc<[u8]>,
-    first: u64,
+    /// `None`: numbers may come in any order.
+    first: Option<u64>,
 }
 
 impl Target {
@@ -39,7 +42,22 @@ impl Target {
             "GET {path} HTTP/1.1\r\nHost: {address}\r\nAccept: text/event-stream\r\n\
              Cache-Control: no-cache\r\n{headers}\r\n"
         );
-        Self { address, request: request.into_bytes().into(), first }
+        Self { address, request: request.into_bytes().into(), first: Some(first) }
+    }
+
+    /// The same for one that comes back: with the id of the last event that it had.
+    #[must_use]
+    pub fn after(&self, id: &str) -> Self {
+        let lines = self.request.strip_suffix(b"\r\n").unwrap_or(&self.request);
+        let request = [lines, format!("Last-Event-ID: {id}\r\n\r\n").as_bytes()].concat();
+        Self { request: request.into(), ..self.clone() }
+    }
+
+    /// The same where events have many publishers and no order among them: they are counted, and
+    /// none is missed or misplaced by its number.
+    #[must_use]
+    pub fn unordered(self) -> Self {
+        Self { first: None, ..self }
     }
 }
 
@@ -131,5 +149,18 @@ impl Drop for Crowd {
         self.tell(Command::Stop);
         let panicked = self.thread.take().is_some_and(|thread| thread.join().is_err());
         assert!(!panicked || std::thread::panicking(), "the crowd's thread has panicked");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_that_comes_back_says_what_it_had() {
+        let target = Target::new(([127, 0, 0, 1], 1).into(), "/a", "X: 1\r\n", 7);
+        let request = String::from_utf8(target.after("k-2").request.to_vec()).unwrap();
+        assert!(request.starts_with("GET /a HTTP/1.1\r\n"), "{request}");
+        assert!(request.ends_with("\r\nX: 1\r\nLast-Event-ID: k-2\r\n\r\n"), "{request}");
     }
 }

@@ -43,6 +43,10 @@ impl Subject for Limit {
         Target::new(self.server.address(), "/", "", first)
     }
 
+    fn keeps(&self) -> bool {
+        false
+    }
+
     fn publish(&mut self, _topic: &str, events: &[String]) -> anyhow::Result<()> {
         let lines: String = events.iter().map(|event| format!("{event}\n")).collect();
         // An empty line ends what goes in one write.

@@ -22,6 +22,18 @@ pub trait Subject {
     /// A stream of a topic, from now on; the first event that counts is number `first`.
     fn target(&self, topic: &str, first: u64) -> Target;
 
+    /// A stream of all topics that at least one of these selectors selects: exact topics, and
+    /// patterns as Tidings has them. `None`: it knows nothing of the kind.
+    fn selector_target(&self, _selectors: &[String], _first: u64) -> Option<Target> {
+        None
+    }
+
+    /// Whether it keeps what was published, for those who come back. One that does not is
+    /// published to when all are there.
+    fn keeps(&self) -> bool {
+        true
+    }
+
     /// Publishes events on a topic, all that are given in one go, in the way that suits it best.
     /// Comes back when they are acknowledged.
     ///

@@ -98,6 +98,11 @@ impl Tidings {
     }
 }
 
+/// A parameter of a query; braces are the only signs of a selector that need to be escaped.
+fn parameter(name: &str, text: &str) -> String {
+    format!("{name}={}", text.replace('{', "%7B").replace('}', "%7D"))
+}
+
 /// Several events on one topic as the body of `POST /events`: they are kept by one append.
 fn batch(topic: &str, events: &[String]) -> String {
     // A stamp and its filling need no escapes.
@@ -115,6 +120,12 @@ impl Subject for Tidings {
 
     fn target(&self, topic: &str, first: u64) -> Target {
         Target::new(self.server.address(), &format!("/topics/{topic}"), "", first)
+    }
+
+    fn selector_target(&self, selectors: &[String], first: u64) -> Option<Target> {
+        let query: Vec<String> = selectors.iter().map(|text| parameter("topic", text)).collect();
+        let path = format!("/events?{}", query.join("&"));
+        Some(Target::new(self.server.address(), &path, "", first))
     }
 
     fn publish(&mut self, topic: &str, events: &[String]) -> anyhow::Result<()> {
