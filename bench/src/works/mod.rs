@@ -5,6 +5,7 @@
 //! process of each system that can do it, and gives a [`Sample`].
 
 mod crowd;
+mod patterns;
 mod topics;
 
 use crate::figure::Sample;
@@ -59,4 +60,4 @@ pub struct Case {
 pub type Run = Box<dyn Fn(&mut dyn Subject) -> anyhow::Result<Sample>>;
 
 /// All works, in the order of the report.
-pub const WORKS: &[Work] = &[crowd::WORK, topics::WORK];
+pub const WORKS: &[Work] = &[crowd::WORK, topics::WORK, patterns::WORK];
