@@ -6,6 +6,7 @@
 
 mod crowd;
 mod patterns;
+mod resume;
 mod topics;
 
 use crate::figure::Sample;
@@ -60,4 +61,4 @@ pub struct Case {
 pub type Run = Box<dyn Fn(&mut dyn Subject) -> anyhow::Result<Sample>>;
 
 /// All works, in the order of the report.
-pub const WORKS: &[Work] = &[crowd::WORK, topics::WORK, patterns::WORK];
+pub const WORKS: &[Work] = &[crowd::WORK, topics::WORK, patterns::WORK, resume::WORK];
