@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use foldhash::quality;
 use parking_lot::Mutex;
 use tidings_core::cursor::{Incarnation, Position, Timestamp};
 use tidings_core::event::{EventId, Topic};
@@ -113,7 +114,7 @@ impl Log for Memory {
 
     async fn append(&self, mut batch: Vec<Append>) -> Result<Vec<Appended>, AppendError> {
         for append in &mut batch {
-            append.event.data = page::own(&append.event.data);
+            append.event.data = append.event.data.unshared();
         }
         let answers = self.shared.ring.lock().append(batch, self.shared.options.bytes_max)?;
         self.shared.changed.send_replace(());
@@ -246,8 +247,8 @@ struct Ring {
     bytes: u64,
     /// Of the newest record ever.
     time: Timestamp,
-    topics: HashMap<Topic, VecDeque<Position>>,
-    ids: HashMap<EventId, Position>,
+    topics: HashMap<Topic, VecDeque<Position>, quality::RandomState>,
+    ids: HashMap<EventId, Position, quality::RandomState>,
     keys: Keys,
     closed: bool,
 }
@@ -259,8 +260,8 @@ impl Default for Ring {
             oldest: Position::FIRST,
             bytes: 0,
             time: Timestamp(0),
-            topics: HashMap::new(),
-            ids: HashMap::new(),
+            topics: HashMap::default(),
+            ids: HashMap::default(),
             keys: Keys::default(),
             closed: false,
         }

@@ -3,9 +3,7 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use tidings_core::cursor::Position;
-use tidings_core::event::Data;
 
 use crate::{Page, Record};
 
@@ -62,12 +60,6 @@ pub(crate) fn merge<T: Copy + Ord>(lists: Vec<Vec<T>>, limit: usize) -> Vec<T> {
     merged.sort_unstable();
     merged.dedup();
     merged
-}
-
-/// The same data in memory of its own. A publisher's data is a slice of the buffer that it was
-/// received in, and twenty kept bytes must not keep half a megabyte alive.
-pub(crate) fn own(data: &Data) -> Data {
-    Data::parse(Bytes::copy_from_slice(data.as_bytes())).expect("it was UTF-8 before the copy")
 }
 
 #[cfg(test)]

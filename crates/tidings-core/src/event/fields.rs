@@ -115,6 +115,12 @@ impl Topics {
         self.0.iter()
     }
 
+    /// Whether it is this topic and no other.
+    #[must_use]
+    pub fn is_only(&self, name: &str) -> bool {
+        matches!(&*self.0, [topic] if topic.as_str() == name)
+    }
+
     /// The first topic: the event's name where only one can stand.
     #[must_use]
     pub fn first(&self) -> &Topic {
@@ -340,6 +346,13 @@ impl Data {
     #[must_use]
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).expect("parse() took only UTF-8")
+    }
+
+    /// The same data in memory of its own. A publisher's data may be a slice of the buffer that it
+    /// was received in, and twenty kept bytes must not keep half a megabyte alive.
+    #[must_use]
+    pub fn unshared(&self) -> Self {
+        Self(Bytes::copy_from_slice(&self.0))
     }
 }
 

@@ -60,7 +60,7 @@ use self::sizes::{
     BATCH_BYTES_MAX, READ_RECENT_MAX, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN, SEGMENTS_MIN,
 };
 use self::writer::{Active, Writer};
-use crate::page::{self, Filling};
+use crate::page::Filling;
 use crate::{
     Append, AppendError, Appended, Bounds, Follow, Log, Mark, Page, Read, ReadError, Usage,
 };
@@ -176,7 +176,7 @@ impl Log for Disk {
             return Err(error);
         }
         for append in &mut batch {
-            append.event.data = page::own(&append.event.data);
+            append.event.data = append.event.data.unshared();
         }
         self.shared.queue.append(batch).await
     }

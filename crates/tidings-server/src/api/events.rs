@@ -6,13 +6,14 @@ use std::fmt;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, header};
 use axum::response::Response;
+use bytes::Bytes;
 use serde::Serialize;
 use serde::de::{Deserializer, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use tidings_core::event::IdempotencyKey;
 use tidings_core::limits::BATCH_EVENTS_MAX;
 
-use crate::engine::{Hub, Publish};
+use crate::engine::{Hub, Id, Publish};
 
 use super::body;
 use super::error::Problem;
@@ -58,7 +59,7 @@ pub(crate) enum BatchError {
 pub(crate) async fn publish(State(hub): State<Hub>, request: Request) -> Result<Response, Problem> {
     #[derive(Serialize)]
     struct Answer {
-        ids: Vec<String>,
+        ids: Vec<Id>,
     }
     let (parts, body) = request.into_parts();
     refuse_while_draining(&hub)?;
@@ -71,6 +72,7 @@ pub(crate) async fn publish(State(hub): State<Hub>, request: Request) -> Result<
     }
     let config = hub.config();
     let body = body::collect(body, "batch_bytes_max", config.batch_bytes_max).await?;
+    let body = Bytes::from(body);
     let batch = parse(&body, config.data_bytes_max, key.as_ref())?;
     drop(body);
     let kept = if batch.is_empty() { Vec::new() } else { hub.publish_many(batch).await? };
@@ -93,16 +95,19 @@ fn is_ndjson(headers: &HeaderMap) -> bool {
 
 /// Checks a whole batch.
 fn parse(
-    body: &[u8],
+    body: &Bytes,
     data_bytes_max: usize,
     key: Option<&IdempotencyKey>,
 ) -> Result<Vec<Publish>, BatchError> {
-    let publish = |(index, item): (usize, &RawValue)| {
-        let event = item::parse(item.get().as_bytes(), data_bytes_max)
+    let items = items(body)?;
+    let mut batch: Vec<Publish> = Vec::with_capacity(items.len());
+    for (index, item) in items.into_iter().enumerate() {
+        let before = batch.last().map(|publish| &publish.event.topics);
+        let event = item::parse(&body.slice_ref(item.get().as_bytes()), data_bytes_max, before)
             .map_err(|error| BatchError::Item { index, error })?;
-        Ok(Publish { event, key: key.map(|key| key.nth(index)) })
-    };
-    items(body)?.into_iter().enumerate().map(publish).collect()
+        batch.push(Publish { event, key: key.map(|key| key.nth(index)) });
+    }
+    Ok(batch)
 }
 
 /// The events of a batch, as their JSON.
@@ -170,7 +175,7 @@ mod tests {
     use super::*;
 
     fn check(body: &str, expected: Result<&[&str], &str>) {
-        let batch = parse(body.as_bytes(), 100, None);
+        let batch = read(body, 100, None);
         let found: Result<Vec<&str>, String> = match &batch {
             Ok(batch) => Ok(batch.iter().map(|publish| publish.event.data.as_str()).collect()),
             Err(error) => Err(error.to_string()),
@@ -180,6 +185,14 @@ mod tests {
             (Err(found), Err(expected)) => assert!(found.contains(expected), "{body}: {found}"),
             (found, expected) => panic!("{body}: {found:?}, not {expected:?}"),
         }
+    }
+
+    fn read(
+        body: &str,
+        data_bytes_max: usize,
+        key: Option<&IdempotencyKey>,
+    ) -> Result<Vec<Publish>, BatchError> {
+        parse(&Bytes::copy_from_slice(body.as_bytes()), data_bytes_max, key)
     }
 
     #[test]
@@ -211,20 +224,20 @@ mod tests {
     fn a_batch_has_a_bound() {
         let item = r#"{"topic":"a","data":0}"#;
         let most = vec![item; BATCH_EVENTS_MAX].join(",");
-        assert_eq!(parse(format!("[{most}]").as_bytes(), 9, None).unwrap().len(), BATCH_EVENTS_MAX);
+        assert_eq!(read(&format!("[{most}]"), 9, None).unwrap().len(), BATCH_EVENTS_MAX);
         let more = format!("[{most},{item}]");
-        assert!(matches!(parse(more.as_bytes(), 9, None), Err(BatchError::TooMany)));
+        assert!(matches!(read(&more, 9, None), Err(BatchError::TooMany)));
         let more = item.repeat(BATCH_EVENTS_MAX + 1);
-        assert!(matches!(parse(more.as_bytes(), 9, None), Err(BatchError::TooMany)));
+        assert!(matches!(read(&more, 9, None), Err(BatchError::TooMany)));
         let zeros = format!("[0{}]", ",0".repeat(1_000_000));
-        assert!(matches!(parse(zeros.as_bytes(), 9, None), Err(BatchError::TooMany)));
+        assert!(matches!(read(&zeros, 9, None), Err(BatchError::TooMany)));
     }
 
     #[test]
     fn each_event_has_a_key_of_its_own() {
         let key = IdempotencyKey::parse("k").unwrap();
         let body = r#"[{"topic":"a","data":1},{"topic":"a","data":1}]"#;
-        let batch = parse(body.as_bytes(), 9, Some(&key)).unwrap();
+        let batch = read(body, 9, Some(&key)).unwrap();
         let keys: Vec<&str> =
             batch.iter().map(|publish| publish.key.as_ref().unwrap().as_str()).collect();
         assert_eq!(keys, ["k#0", "k#1"]);

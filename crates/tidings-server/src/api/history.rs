@@ -8,7 +8,7 @@ use tidings_core::cursor::Timestamp;
 use tidings_core::topic::Selectors;
 use tidings_log::Record;
 
-use crate::engine::{Hub, Start};
+use crate::engine::{Hub, Id, Start};
 
 use super::error::Problem;
 use super::start;
@@ -23,7 +23,7 @@ struct Document<'a> {
 
 #[derive(Serialize)]
 struct Item<'a> {
-    id: String,
+    id: Id,
     topics: Vec<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     event: Option<&'a str>,

@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use bytes::Bytes;
 use serde::Deserialize;
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -105,8 +106,14 @@ pub(crate) enum ItemError {
 }
 
 /// Reads an event of at most `data_bytes_max` bytes of data. A string is sent as its characters,
-/// anything else as its JSON text, exactly as it stood.
-pub(crate) fn parse(text: &[u8], data_bytes_max: usize) -> Result<Event, ItemError> {
+/// anything else as its JSON text, exactly as it stood; data without escapes is a slice of the
+/// text. `before` are the topics of the event before it, which most often are the same: then they
+/// are shared.
+pub(crate) fn parse(
+    text: &Bytes,
+    data_bytes_max: usize,
+    before: Option<&Topics>,
+) -> Result<Event, ItemError> {
     let mut fields = Fields::default();
     let mut deserializer = serde_json::Deserializer::from_slice(text);
     let parsed = fields.read(&mut deserializer).and_then(|()| deserializer.end());
@@ -114,7 +121,7 @@ pub(crate) fn parse(text: &[u8], data_bytes_max: usize) -> Result<Event, ItemErr
         return Err(error);
     }
     parsed.map_err(|error| ItemError::Syntax { reason: reason(&error) })?;
-    fields.event(data_bytes_max)
+    fields.event(text, data_bytes_max, before)
 }
 
 /// What serde_json says, without the line: an event is one line, or a part of something.
@@ -168,11 +175,16 @@ impl<'a> Fields<'a> {
         }
     }
 
-    fn event(&self, data_bytes_max: usize) -> Result<Event, ItemError> {
+    fn event(
+        &self,
+        text: &Bytes,
+        data_bytes_max: usize,
+        before: Option<&Topics>,
+    ) -> Result<Event, ItemError> {
         const DIGITS: &str = "a number of milliseconds, such as 3000";
         let retry = self.typed::<u64>(RETRY, DIGITS)?;
         Ok(Event {
-            topics: self.topics()?,
+            topics: self.topics(before)?,
             event_type: self
                 .text(EVENT)?
                 .map(|text| EventType::parse(&text))
@@ -185,15 +197,18 @@ impl<'a> Fields<'a> {
                 .map_err(ItemError::Id)?,
             retry: retry.map(Retry::from_ms).transpose().map_err(ItemError::Retry)?,
             private: self.typed(PRIVATE, "true or false")?.unwrap_or(false),
-            data: self.data(data_bytes_max)?,
+            data: self.data(text, data_bytes_max)?,
         })
     }
 
-    fn topics(&self) -> Result<Topics, ItemError> {
+    fn topics(&self, before: Option<&Topics>) -> Result<Topics, ItemError> {
         let one = self.text(TOPIC)?;
         let several: Option<Vec<Text<'a>>> = self.typed(TOPICS, "a list of strings")?;
         match (one, several) {
             (Some(topic), None) => {
+                if let Some(before) = before.filter(|before| before.is_only(&topic)) {
+                    return Ok(before.clone());
+                }
                 Ok(Topics::from(Topic::parse(&topic).map_err(ItemError::Topic)?))
             }
             (None, Some(topics)) => {
@@ -206,7 +221,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    fn data(&self, max: usize) -> Result<Data, ItemError> {
+    fn data(&self, whole: &Bytes, max: usize) -> Result<Data, ItemError> {
         let Some(raw) = self.values[DATA].map(RawValue::get) else {
             return Err(ItemError::Missing { field: "data", or: " (it may be empty: \"\")" });
         };
@@ -218,7 +233,12 @@ impl<'a> Fields<'a> {
         if text.len() > max {
             return Err(ItemError::DataTooLarge { bytes: text.len(), max });
         }
-        Ok(Data::from(text.into_owned()))
+        Ok(match text {
+            Cow::Borrowed(text) => {
+                Data::parse(whole.slice_ref(text.as_bytes())).expect("a part of a text is a text")
+            }
+            Cow::Owned(text) => Data::from(text),
+        })
     }
 }
 
@@ -281,12 +301,16 @@ mod tests {
 
     const MAX: usize = 100;
 
+    fn read(text: &[u8], max: usize) -> Result<Event, ItemError> {
+        parse(&Bytes::copy_from_slice(text), max, None)
+    }
+
     fn event(text: &str) -> Event {
-        parse(text.as_bytes(), MAX).unwrap_or_else(|error| panic!("{text}: {error}"))
+        read(text.as_bytes(), MAX).unwrap_or_else(|error| panic!("{text}: {error}"))
     }
 
     fn error(text: &str) -> String {
-        parse(text.as_bytes(), MAX).unwrap_err().to_string()
+        read(text.as_bytes(), MAX).unwrap_err().to_string()
     }
 
     #[test]
@@ -318,6 +342,20 @@ mod tests {
             let event = event(&format!(r#"{{"topic":"a","data":{json}}}"#));
             assert_eq!(event.data.as_str(), data);
         }
+    }
+
+    #[test]
+    fn what_can_be_shared_is() {
+        let text = Bytes::from_static(br#"{"topic":"a","data":"plain"}"#);
+        let first = parse(&text, MAX, None).unwrap();
+        assert!(text.as_ptr_range().contains(&first.data.as_bytes().as_ptr()));
+        let second = parse(&text, MAX, Some(&first.topics)).unwrap();
+        assert!(std::ptr::eq(second.topics.first(), first.topics.first()));
+        let other = Bytes::from_static(br#"{"topics":["a","b"],"data":""}"#);
+        let other = parse(&other, MAX, Some(&first.topics)).unwrap();
+        assert_eq!(other.topics.iter().count(), 2);
+        assert!(!other.topics.is_only("a") && first.topics.is_only("a"));
+        assert_eq!(parse(&text, MAX, Some(&other.topics)).unwrap(), first);
     }
 
     #[test]
@@ -362,7 +400,7 @@ mod tests {
             let error = error(text);
             assert!(error.contains(expected), "{text}: {error}");
         }
-        assert!(parse(b"{\"topic\":\"a\",\"data\":\"\xff\"}", MAX).is_err());
+        assert!(read(b"{\"topic\":\"a\",\"data\":\"\xff\"}", MAX).is_err());
         let long = format!(r#"{{"topic":"a","data":"{}"}}"#, "x".repeat(MAX + 1));
         assert!(error(&long).contains("data_bytes_max"));
         assert!(error(&format!("{{{:?}:1}}", "x".repeat(9000))).len() < 300);
@@ -371,7 +409,7 @@ mod tests {
     #[test]
     fn depth_is_no_danger() {
         let deep = "[".repeat(100_000);
-        assert!(parse(format!(r#"{{"topic":"a","data":{deep}"#).as_bytes(), MAX).is_err());
+        assert!(read(format!(r#"{{"topic":"a","data":{deep}"#).as_bytes(), MAX).is_err());
         let closed = format!(r#"{{"topic":"a","data":{deep}{}}}"#, "]".repeat(100_000));
         assert!(error(&closed).contains("data_bytes_max"));
     }
@@ -380,7 +418,7 @@ mod tests {
         #[test]
         fn what_serde_json_writes_comes_back(topic in "[^\\pC*]{1,20}", data in any::<String>()) {
             let text = serde_json::json!({ "topic": topic, "data": data }).to_string();
-            let event = parse(text.as_bytes(), 1 << 20).unwrap();
+            let event = read(text.as_bytes(), 1 << 20).unwrap();
             prop_assert_eq!(event.topics.first().as_str(), topic);
             prop_assert_eq!(event.data.as_str(), data);
         }
@@ -388,8 +426,8 @@ mod tests {
         #[test]
         fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..64),
                                   text in "[{}\\[\\]\",:a-d0-9\\\\]{0,40}") {
-            let _ = parse(&bytes, MAX);
-            let _ = parse(text.as_bytes(), MAX);
+            let _ = read(&bytes, MAX);
+            let _ = read(text.as_bytes(), MAX);
         }
     }
 }

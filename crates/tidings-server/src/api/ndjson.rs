@@ -10,7 +10,7 @@ use tidings_core::limits::{
     ESCAPED_BYTES_MAX, LINE_OVERHEAD_BYTES_MAX, NDJSON_BATCH_BYTES_MAX, NDJSON_BATCH_EVENTS_MAX,
 };
 
-use crate::engine::{Hub, Publish, PublishError, Published};
+use crate::engine::{Hub, Id, Publish, PublishError, Published};
 
 use super::body;
 use super::error::Problem;
@@ -26,7 +26,7 @@ pub(crate) struct Summary {
     #[serde(skip)]
     pub(crate) repeated: u64,
     /// The id of the last.
-    pub(crate) last_id: Option<String>,
+    pub(crate) last_id: Option<Id>,
 }
 
 /// Publishes the lines of a body.
@@ -193,12 +193,13 @@ impl Gather {
         }
     }
 
-    fn take(&mut self, line: &[u8]) {
+    fn take(&mut self, line: &Bytes) {
         if line.trim_ascii().is_empty() {
             return;
         }
         let number = self.lines.taken();
-        match item::parse(line, self.data_bytes_max) {
+        let before = self.batch.events.last().map(|publish| &publish.event.topics);
+        match item::parse(line, self.data_bytes_max, before) {
             Ok(event) => {
                 if self.batch.events.is_empty() {
                     self.batch.first_line = number;

@@ -11,7 +11,7 @@ use tidings_core::event::{
     TopicError, Topics, TypeError,
 };
 
-use crate::engine::{Hub, Publish};
+use crate::engine::{Hub, Id, Publish};
 
 use super::body;
 use super::error::Problem;
@@ -78,7 +78,7 @@ pub(crate) enum FieldError {
 pub(crate) async fn publish(State(hub): State<Hub>, request: Request) -> Result<Response, Problem> {
     #[derive(Serialize)]
     struct Answer {
-        id: String,
+        id: Id,
     }
     let (parts, body) = request.into_parts();
     refuse_while_draining(&hub)?;

@@ -30,7 +30,7 @@ use super::reader::Source;
 use super::shard_thread;
 use super::tail::Tail;
 use super::takeover::{StubBody, Takeover};
-use super::terms::{History, Publish, PublishError, Published, Subscribed, Subscription};
+use super::terms::{History, Id, Publish, PublishError, Published, Subscribed, Subscription};
 use crate::config::Config;
 use crate::metrics::Metrics;
 
@@ -105,10 +105,10 @@ impl Hub {
 
     /// The id of an event: its publisher's, or the cursor.
     #[must_use]
-    pub fn id(&self, position: Position, event: &Event) -> String {
+    pub fn id(&self, position: Position, event: &Event) -> Id {
         match &event.id {
-            Some(id) => id.as_str().to_owned(),
-            None => Cursor { incarnation: self.bounds().incarnation, position }.to_string(),
+            Some(id) => Id::Chosen(id.clone()),
+            None => Id::Own(Cursor { incarnation: self.bounds().incarnation, position }),
         }
     }
 
@@ -149,8 +149,8 @@ impl Hub {
         self.inner.metrics.published.inc_by(kept as u64);
         let published = ids.into_iter().zip(appended).map(|(id, appended)| Published {
             id: match id {
-                Some(id) => id.as_str().to_owned(),
-                None => Cursor { incarnation, position: appended.position }.to_string(),
+                Some(id) => Id::Chosen(id),
+                None => Id::Own(Cursor { incarnation, position: appended.position }),
             },
             position: appended.position,
             repeated: appended.repeated,

@@ -22,4 +22,4 @@ pub(crate) use inbox::ConnectionGuard;
 pub use place::{Start, Verdict};
 pub(crate) use pump::now;
 pub use takeover::Takeover;
-pub use terms::{History, Publish, PublishError, Published, Subscribed, Subscription};
+pub use terms::{History, Id, Publish, PublishError, Published, Subscribed, Subscription};

@@ -1,11 +1,13 @@
 //! What goes into a hub and what comes back: the words of its calls.
 //! Knows nothing of how the hub does what they say.
 
+use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use serde::{Serialize, Serializer};
 use tidings_core::cursor::{Cursor, Position};
-use tidings_core::event::{Event, IdempotencyKey};
+use tidings_core::event::{Event, EventId, IdempotencyKey};
 use tidings_core::shard::Interest;
 use tidings_core::topic::Selectors;
 use tidings_log::{AppendError, Record};
@@ -24,12 +26,36 @@ pub struct Publish {
 /// What was kept.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Published {
-    /// The event's id: its publisher's, or the cursor.
-    pub id: String,
+    /// The event's id.
+    pub id: Id,
     /// Its place in the log.
     pub position: Position,
     /// It was there already, under the same idempotency key.
     pub repeated: bool,
+}
+
+/// The id of an event, as its subscribers get it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Id {
+    /// The one that its publisher chose.
+    Chosen(EventId),
+    /// The hub's own.
+    Own(Cursor),
+}
+
+impl fmt::Display for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Chosen(id) => id.fmt(f),
+            Self::Own(cursor) => cursor.fmt(f),
+        }
+    }
+}
+
+impl Serialize for Id {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
 }
 
 /// Why nothing was published.
