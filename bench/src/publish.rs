@@ -1,7 +1,7 @@
 //! A publisher on one kept-alive connection, which waits for its answers.
 //! Knows nothing of what is published.
 
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -38,10 +38,7 @@ impl Publisher {
     /// # Errors
     /// Where nobody listens.
     pub fn connect(address: SocketAddr, headers: &str) -> anyhow::Result<Self> {
-        let stream = TcpStream::connect(address).context("can't connect to publish")?;
-        stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(ANSWER_TIME_MAX))?;
-        stream.set_write_timeout(Some(ANSWER_TIME_MAX))?;
+        let stream = open(address)?;
         Ok(Self { stream, address, headers: headers.to_owned(), begun: Vec::new() })
     }
 
@@ -59,6 +56,7 @@ impl Publisher {
     /// # Errors
     /// Where one was refused, or the connection breaks.
     pub fn pipeline(&mut self, requests: &[Vec<u8>]) -> anyhow::Result<()> {
+        self.refresh()?;
         self.stream.write_all(&requests.concat()).context("requests were not taken")?;
         requests.iter().try_for_each(|_| self.acknowledged())
     }
@@ -81,7 +79,24 @@ impl Publisher {
         )
         .into_bytes();
         request.extend_from_slice(body);
+        self.refresh()?;
         self.stream.write_all(&request).context("a request was not taken")
+    }
+
+    /// Connects again where the server has closed the connection meanwhile, as it may close any
+    /// that nothing is asked on.
+    fn refresh(&mut self) -> anyhow::Result<()> {
+        self.stream.set_nonblocking(true)?;
+        let closed = match self.stream.peek(&mut [0]) {
+            Ok(bytes) => bytes == 0,
+            Err(error) => error.kind() != ErrorKind::WouldBlock,
+        };
+        self.stream.set_nonblocking(false)?;
+        if closed {
+            self.stream = open(self.address)?;
+            self.begun.clear();
+        }
+        Ok(())
     }
 
     fn acknowledged(&mut self) -> anyhow::Result<()> {
@@ -141,5 +156,39 @@ impl Publisher {
         }
         buffer.extend_from_slice(&piece[..bytes]);
         Ok(())
+    }
+}
+
+fn open(address: SocketAddr) -> anyhow::Result<TcpStream> {
+    let stream = TcpStream::connect(address).context("can't connect to publish")?;
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(ANSWER_TIME_MAX))?;
+    stream.set_write_timeout(Some(ANSWER_TIME_MAX))?;
+    Ok(stream)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    #[test]
+    fn a_connection_that_was_closed_for_its_silence_is_opened_again() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut publisher = Publisher::connect(listener.local_addr().unwrap(), "").unwrap();
+        let answers = std::thread::spawn(move || {
+            for _ in 0..2 {
+                let (mut stream, _) = listener.accept().unwrap();
+                let bytes = stream.read(&mut [0; 1024]).unwrap();
+                assert!(bytes > 0);
+                stream.write_all(b"HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n").unwrap();
+            }
+        });
+        publisher.post("/a", "", b"1").unwrap();
+        // Its end has come when a blocking look says so.
+        assert_eq!(publisher.stream.peek(&mut [0]).unwrap(), 0);
+        publisher.post("/a", "", b"2").unwrap();
+        answers.join().unwrap();
     }
 }

@@ -12,8 +12,8 @@ pub(super) const WORK: Work = Work {
     name: "topics",
     about: "Each subscriber has a topic of its own. 16 publishers, who wait for each answer, send \
             events of 150 bytes to all topics in turn, so that each publish makes one delivery; \
-            who answers before the subscriber has the event may fall behind. Memory is the proportional set size (PSS) beyond that after one subscriber came and \
-            left.",
+            who answers before the subscriber has the event may fall behind. Memory is the \
+            proportional set size (PSS) beyond that after one subscriber came and left.",
     cases,
 };
 
