@@ -5,6 +5,7 @@
 //! process of each system that can do it, and gives a [`Sample`].
 
 mod crowd;
+mod growth;
 mod patterns;
 mod resume;
 mod topics;
@@ -61,4 +62,4 @@ pub struct Case {
 pub type Run = Box<dyn Fn(&mut dyn Subject) -> anyhow::Result<Sample>>;
 
 /// All works, in the order of the report.
-pub const WORKS: &[Work] = &[crowd::WORK, topics::WORK, patterns::WORK, resume::WORK];
+pub const WORKS: &[Work] = &[crowd::WORK, topics::WORK, patterns::WORK, resume::WORK, growth::WORK];
