@@ -19,15 +19,16 @@ pub(super) const WORK: Work = Work {
     cases,
 };
 
-const CONNECT: Figure = Figure::cost("CPU per connect", "µs", 1);
-const IDLE_BYTES: Figure = Figure::plain("memory per idle connection", "B", 0);
+pub(crate) const CONNECT: Figure = Figure::cost("CPU per connect", "µs", 1);
+pub(crate) const IDLE_BYTES: Figure = Figure::plain("memory per idle connection", "B", 0);
 const USED_BYTES: Figure = Figure::plain("after events", "B", 0);
+pub(crate) const DELIVERY: Figure = Figure::cost("CPU per delivery", "µs", 2);
 const IDLE_CPU: Figure = Figure::plain("idle CPU", "ms/s", 2);
 const LATENCY: Figure = Figure::plain("to the last, p50", "ms", 1);
 
 /// Events of one go, and the figure of its cost.
 const GOES: [(u64, Figure); 4] = [
-    (1, Figure::cost("CPU per delivery", "µs", 2)),
+    (1, DELIVERY),
     (4, Figure::cost("4 in a go", "µs", 2)),
     (16, Figure::cost("16 in a go", "µs", 3)),
     (64, Figure::cost("64 in a go", "µs", 3)),

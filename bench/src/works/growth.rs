@@ -24,14 +24,14 @@ pub(super) const WORK: Work = Work {
 };
 
 /// Of the connections' case; each column says how many there are.
-const DELIVERY: Figure = Figure::cost("CPU per delivery", "µs", 2);
+pub(crate) const DELIVERY: Figure = Figure::cost("CPU per delivery", "µs", 2);
 /// Of the topics' case.
-const PUBLISH: Figure = Figure::cost("CPU per publish and delivery", "µs", 1);
+pub(crate) const PUBLISH: Figure = Figure::cost("CPU per publish and delivery", "µs", 1);
 const TOPIC_BYTES: Figure = Figure::plain("memory per topic", "B", 0);
 
 /// The cases' names begin so.
-const CONNECTIONS: &str = "growth-connections";
-const TOPICS: &str = "growth-topics";
+pub(crate) const CONNECTIONS: &str = "growth-connections";
+pub(crate) const TOPICS: &str = "growth-topics";
 
 const EVENT_BYTES: usize = 150;
 const RATE: f64 = 100.0;
@@ -72,9 +72,16 @@ fn cases(scale: Scale) -> Vec<Case> {
 }
 
 /// The figure of one point; its title says how many there are of what.
-fn point(figure: &Figure, number: usize, what: &str) -> Figure {
+pub(crate) fn point(figure: &Figure, number: usize, what: &str) -> Figure {
     let name = if number == 1 { what.trim_end_matches('s') } else { what };
     figure.titled(format!("{} {name}", grouped(number as u64)))
+}
+
+/// How many a point's title says that there are; `None` where it is of something else.
+pub(crate) fn number(title: &str, what: &str) -> Option<u64> {
+    let (number, of) = title.split_once(' ')?;
+    let one = what.trim_end_matches('s');
+    (of == what || of == one).then(|| number.replace(',', "").parse().ok())?
 }
 
 fn over_connections(
@@ -157,4 +164,19 @@ fn streams(
     let silent = subscribers - streams.len();
     streams.push((subject.target(SILENT, 0), silent));
     Ok(streams)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_point_is_found_by_its_title() {
+        for points in [1, 10, 19_000] {
+            let title = point(&PUBLISH, points, "topics").title;
+            assert_eq!(number(&title, "topics"), Some(points as u64), "{title}");
+            assert_eq!(number(&title, "connections"), None);
+        }
+        assert_eq!(number(&TOPIC_BYTES.title, "topics"), None);
+    }
 }

@@ -4,8 +4,8 @@
 //! A [`Work`] has cases, such as one for each size of a crowd. A case is run against a fresh
 //! process of each system that can do it, and gives a [`Sample`].
 
-mod crowd;
-mod growth;
+pub(crate) mod crowd;
+pub(crate) mod growth;
 mod patterns;
 mod resume;
 mod topics;
