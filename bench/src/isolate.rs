@@ -6,6 +6,7 @@
 //! changed. Beyond some 1,000 connections the queue between the two overflows: the report says
 //! how many segments had to be sent again, and where that is not 0, it measures nothing.
 
+use std::ffi::OsStr;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
@@ -40,15 +41,19 @@ pub fn can() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A command that starts this program again inside; it lacks the arguments.
+/// A command that starts this program again inside, as a process that ends with this one; it
+/// lacks the arguments.
 ///
 /// # Errors
 /// Where this program can't be found.
 pub fn again() -> anyhow::Result<Command> {
+    inside(ends_with_us("unshare"))
+}
+
+fn inside(mut unshare: Command) -> anyhow::Result<Command> {
     let program = std::env::current_exe().context("can't find this program")?;
-    let mut command = Command::new("unshare");
-    command.args(["-nm", "sh", "-c", SCRIPT, "sh"]).arg(program).env(INSIDE, "1");
-    Ok(command)
+    unshare.args(["-nm", "sh", "-c", SCRIPT, "sh"]).arg(program).env(INSIDE, "1");
+    Ok(unshare)
 }
 
 /// Starts this program again inside, with the same arguments, and does not come back.
@@ -57,17 +62,25 @@ pub fn again() -> anyhow::Result<Command> {
 /// As [`can`].
 pub fn enter() -> anyhow::Result<std::convert::Infallible> {
     can()?;
-    let error = again()?.args(std::env::args_os().skip(1)).exec();
+    let error = inside(Command::new("unshare"))?.args(std::env::args_os().skip(1)).exec();
     Err(error).context("can't start unshare (of util-linux)")
 }
 
-/// A command for a server: on the first processor, where this process is inside.
+/// A command for a server: on the first processor, where this process is inside. The server is
+/// told to end when this process does, however that comes about.
 #[must_use]
-pub fn server(program: impl AsRef<std::ffi::OsStr>) -> Command {
+pub fn server(program: impl AsRef<OsStr>) -> Command {
     if !is_inside() {
-        return Command::new(program);
+        return ends_with_us(program);
     }
-    let mut command = Command::new("taskset");
+    let mut command = ends_with_us("taskset");
     command.args(["-c", "0"]).arg(program);
+    command
+}
+
+/// The kernel sends it a `SIGTERM` when the thread that started it ends.
+fn ends_with_us(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "TERM", "--"]).arg(program);
     command
 }

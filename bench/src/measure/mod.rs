@@ -13,6 +13,9 @@ pub use cpu::cpu;
 pub use machine::{Machine, Ticks, stolen_share};
 pub use memory::{Memory, memory, segments_sent_again, socket_bytes};
 pub use open_files::{files_of, raise_open_files};
+pub(crate) use processes::{end, wait_for_end};
+#[cfg(test)]
+pub(crate) use processes::{is_running, tree};
 
 /// How long a process has to be quiet, and how quiet.
 const QUIET_TIME: Duration = Duration::from_millis(300);

@@ -4,6 +4,8 @@
 //! A [`System`] is a kind of server with its settings; a [`Subject`] is one that runs.
 
 mod limit;
+mod nchan;
+mod nginx;
 mod tidings;
 
 use std::net::SocketAddr;
@@ -152,4 +154,5 @@ impl System {
 }
 
 /// All that can be compared; the limit stands first.
-pub const SYSTEMS: &[System] = &[limit::SYSTEM, tidings::MEMORY, tidings::DISK];
+pub const SYSTEMS: &[System] =
+    &[limit::SYSTEM, tidings::MEMORY, tidings::DISK, nchan::ONE_WORKER, nchan::WORKERS];

@@ -1,0 +1,106 @@
+//! nginx as Debian has it, with settings made from a template.
+//! Knows the words that a template may hold; what they set up it does not.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, ensure};
+
+use super::Place;
+use crate::isolate;
+use crate::measure;
+use crate::server::{Server, free_address};
+
+/// Where Debian's packages put it: not in the `PATH` of everybody.
+const PROGRAM: &str = "/usr/sbin/nginx";
+const MODULES: &str = "/usr/lib/nginx/modules";
+
+/// Starts it on a free port, with the settings `<name>.conf` of the peers and a directory of that
+/// name for what it writes.
+///
+/// # Errors
+/// Where it is not installed, or does not start; then its log is told.
+pub(super) fn start(place: &Place, name: &str, workers: usize) -> anyhow::Result<Server> {
+    ensure!(Path::new(PROGRAM).is_file(), "nginx is not installed (Debian: nginx-light)");
+    let address = free_address()?;
+    let template = place.peers.join(format!("{name}.conf"));
+    let template = fs::read_to_string(&template)
+        .with_context(|| format!("can't read {}", template.display()))?;
+    let scratch = place.scratch.join(name);
+    fs::create_dir_all(&scratch).context("can't make a directory for nginx")?;
+    let settings = scratch.join("nginx.conf");
+    fs::write(&settings, fill(&template, address, &scratch, workers)?)?;
+    let log = scratch.join("error.log");
+    let mut command = isolate::server(PROGRAM);
+    command.arg("-p").arg(&scratch).arg("-c").arg(&settings).arg("-e").arg(&log);
+    Server::start_at(&mut command, address).with_context(|| {
+        let said = fs::read_to_string(&log).unwrap_or_default();
+        format!("nginx did not start; its log: {}", said.trim())
+    })
+}
+
+fn fill(
+    template: &str,
+    address: SocketAddr,
+    scratch: &Path,
+    workers: usize,
+) -> anyhow::Result<String> {
+    let files = measure::raise_open_files(0)?;
+    Ok(template
+        .replace("@ADDRESS@", &address.to_string())
+        .replace("@FILES@", &files.to_string())
+        .replace("@MODULES@", MODULES)
+        .replace("@SCRATCH@", &scratch.display().to_string())
+        .replace("@WORKERS@", &workers.to_string()))
+}
+
+/// Its version.
+///
+/// # Errors
+/// Where it is not installed.
+pub(super) fn version() -> anyhow::Result<String> {
+    let output = Command::new(PROGRAM).arg("-v").output();
+    let output = output.context("nginx is not installed (Debian: nginx-light)")?;
+    let text = String::from_utf8_lossy(&output.stderr);
+    let version = text.split("nginx/").nth(1).and_then(|rest| rest.split_whitespace().next());
+    Ok(version.context("nginx does not say its version")?.to_owned())
+}
+
+/// Makes sure that a module of it is installed, and tells the version of Debian's package.
+///
+/// # Errors
+/// Where it is not.
+pub(super) fn module_version(file: &str, package: &str) -> anyhow::Result<String> {
+    let module = Path::new(MODULES).join(file);
+    ensure!(module.is_file(), "{} is not there (Debian: {package})", module.display());
+    let output = Command::new("dpkg-query").args(["-W", "-f", "${Version}", package]).output();
+    let version = output.ok().filter(|output| output.status.success());
+    let version = version.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
+    // Before the colon stands Debian's own count, not the program's version.
+    Ok(version.map_or("not Debian's".to_owned(), |version| {
+        version.split_once(':').map_or(version.as_str(), |(_, version)| version).to_owned()
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_word_is_left_in_the_settings() {
+        let peers = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers");
+        let address = ([127, 0, 0, 1], 8080).into();
+        let texts = fs::read_dir(peers).unwrap().flatten().filter_map(|entry| {
+            fs::read_to_string(entry.path()).ok().filter(|text| text.contains("@ADDRESS@"))
+        });
+        let templates: Vec<String> = texts.collect();
+        assert!(!templates.is_empty());
+        for template in templates {
+            let filled = fill(&template, address, Path::new("here"), 2).unwrap();
+            assert!(filled.contains("listen 127.0.0.1:8080 "), "{filled}");
+            assert!(!filled.contains('@'), "{filled}");
+        }
+    }
+}
