@@ -144,7 +144,7 @@ impl Thread {
         seen.0 = self.counts;
         if self.latencies.count() > 0 {
             seen.1.add(&self.latencies);
-            self.latencies = Histogram::default();
+            self.latencies.clear();
         }
         self.shared.changed.notify_all();
     }
