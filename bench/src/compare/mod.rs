@@ -4,6 +4,7 @@
 mod audience;
 pub mod crowd;
 mod crowd_report;
+mod flow;
 mod posts;
 mod round;
 mod streams;
@@ -11,6 +12,7 @@ mod streams;
 use std::time::Duration;
 
 pub use audience::{Audience, Delivered, Pace};
+pub use flow::{Flow, Flowed};
 pub use posts::{Posted, Posts};
 pub use round::{Round, round};
 pub use streams::{Came, arrive, come, left};

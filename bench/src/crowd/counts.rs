@@ -35,6 +35,14 @@ impl Counts {
         self.lost + self.misplaced + self.foreign + streams as u64
     }
 
+    /// How far all streams together have come: what they received and what was passed over. Where
+    /// several publish at once, events come in another order than their numbers': one that was
+    /// passed over and comes later counts once.
+    #[must_use]
+    pub fn passed(&self) -> u64 {
+        (self.events + self.lost).saturating_sub(self.misplaced)
+    }
+
     /// The same in words: each fault that there was, and how often.
     #[must_use]
     pub fn what_went_wrong(&self) -> String {

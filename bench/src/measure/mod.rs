@@ -5,6 +5,7 @@ mod cpu;
 mod machine;
 mod memory;
 mod open_files;
+mod own;
 mod processes;
 
 use std::time::{Duration, Instant};
@@ -16,6 +17,7 @@ pub use open_files::{files_of, raise_open_files};
 pub(crate) use processes::{end, wait_for_end};
 #[cfg(test)]
 pub(crate) use processes::{is_running, tree};
+pub use own::{Busy, OwnThreads};
 
 /// How long a process has to be quiet, and how quiet.
 const QUIET_TIME: Duration = Duration::from_millis(300);

@@ -5,7 +5,9 @@
 //! process of each system that can do it, and gives a [`Sample`].
 
 pub(crate) mod crowd;
+mod flood;
 pub(crate) mod growth;
+mod latency;
 mod patterns;
 mod resume;
 mod topics;
@@ -62,4 +64,12 @@ pub struct Case {
 pub type Run = Box<dyn Fn(&mut dyn Subject) -> anyhow::Result<Sample>>;
 
 /// All works, in the order of the report.
-pub const WORKS: &[Work] = &[crowd::WORK, topics::WORK, patterns::WORK, resume::WORK, growth::WORK];
+pub const WORKS: &[Work] = &[
+    crowd::WORK,
+    flood::WORK,
+    latency::WORK,
+    topics::WORK,
+    patterns::WORK,
+    resume::WORK,
+    growth::WORK,
+];
