@@ -9,6 +9,7 @@ mod flood;
 pub(crate) mod growth;
 mod latency;
 mod patterns;
+mod publish;
 mod resume;
 mod topics;
 
@@ -71,5 +72,6 @@ pub const WORKS: &[Work] = &[
     topics::WORK,
     patterns::WORK,
     resume::WORK,
+    publish::WORK,
     growth::WORK,
 ];
