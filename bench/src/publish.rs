@@ -70,6 +70,29 @@ impl Publisher {
         self.answer()
     }
 
+    /// Posts a body that is so many times the same piece, and takes the answer.
+    ///
+    /// # Errors
+    /// Where the connection breaks or the answer is none.
+    pub fn post_again_and_again(
+        &mut self,
+        path: &str,
+        piece: &[u8],
+        times: usize,
+    ) -> anyhow::Result<Answer> {
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nHost: {}\r\nContent-Length: {}\r\n{}\r\n",
+            self.address,
+            piece.len() * times,
+            self.headers
+        );
+        self.stream.write_all(head.as_bytes()).context("a request was not taken")?;
+        for _ in 0..times {
+            self.stream.write_all(piece).context("a body was not taken")?;
+        }
+        self.answer()
+    }
+
     fn send(&mut self, method: &str, path: &str, more: &str, body: &[u8]) -> anyhow::Result<()> {
         let mut request = format!(
             "{method} {path} HTTP/1.1\r\nHost: {}\r\nContent-Length: {}\r\n{}{more}\r\n",

@@ -8,6 +8,7 @@ pub(crate) mod crowd;
 mod flood;
 pub(crate) mod growth;
 mod latency;
+mod ndjson;
 mod patterns;
 mod publish;
 mod resume;
@@ -73,5 +74,6 @@ pub const WORKS: &[Work] = &[
     patterns::WORK,
     resume::WORK,
     publish::WORK,
+    ndjson::WORK,
     growth::WORK,
 ];
