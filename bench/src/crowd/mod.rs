@@ -59,6 +59,18 @@ impl Target {
     pub fn unordered(self) -> Self {
         Self { first: None, ..self }
     }
+
+    /// Whom to connect to.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The whole request.
+    #[must_use]
+    pub fn request(&self) -> &[u8] {
+        &self.request
+    }
 }
 
 /// A crowd of streams. Dropping it closes them all.

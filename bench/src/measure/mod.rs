@@ -7,6 +7,7 @@ mod memory;
 mod open_files;
 mod own;
 mod processes;
+mod sockets;
 
 use std::time::{Duration, Instant};
 
@@ -14,10 +15,11 @@ pub use cpu::cpu;
 pub use machine::{Machine, Ticks, stolen_share};
 pub use memory::{Memory, memory, segments_sent_again, socket_bytes};
 pub use open_files::{files_of, raise_open_files};
+pub use own::{Busy, OwnThreads};
 pub(crate) use processes::{end, wait_for_end};
 #[cfg(test)]
 pub(crate) use processes::{is_running, tree};
-pub use own::{Busy, OwnThreads};
+pub use sockets::{ServerSocket, server_sockets};
 
 /// How long a process has to be quiet, and how quiet.
 const QUIET_TIME: Duration = Duration::from_millis(300);

@@ -12,6 +12,7 @@ mod ndjson;
 mod patterns;
 mod publish;
 mod resume;
+mod stalled;
 mod topics;
 
 use crate::figure::Sample;
@@ -75,5 +76,6 @@ pub const WORKS: &[Work] = &[
     resume::WORK,
     publish::WORK,
     ndjson::WORK,
+    stalled::WORK,
     growth::WORK,
 ];
