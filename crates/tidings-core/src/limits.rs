@@ -131,6 +131,12 @@ pub const RETRY: Duration = Duration::from_secs(2);
 /// How long a shutdown waits for what is being written (default; a setting).
 pub const SHUTDOWN_TIME_MAX: Duration = Duration::from_secs(10);
 
+/// How long an event waits for others that may leave in the same write, unless set.
+pub const COALESCE: Duration = Duration::ZERO;
+
+/// The longest such wait that can be set: what waits longer is no live stream any more.
+pub const COALESCE_MAX: Duration = Duration::from_secs(10);
+
 // ---- The engine ------------------------------------------------------------------------------
 
 /// Events that one pass over a shard's sockets takes at once: the bits of the mask that says

@@ -12,6 +12,9 @@ use tidings_core::topic::Selectors;
 pub struct Config {
     /// The body of a publish of many as a JSON array, in bytes.
     pub batch_bytes_max: usize,
+    /// How long an event waits for others that may leave in the same write. Zero joins only what
+    /// comes faster than it can be written.
+    pub coalesce: Duration,
     /// Open connections in all.
     pub connections_max: usize,
     /// `data` of one event, in bytes.
@@ -38,6 +41,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             batch_bytes_max: limits::BATCH_BYTES_MAX,
+            coalesce: limits::COALESCE,
             connections_max: limits::CONNECTIONS_MAX,
             data_bytes_max: limits::DATA_BYTES_MAX,
             default_selectors: None,

@@ -5,6 +5,7 @@
 //! needs, it reads as pages. No queue is kept per subscriber: see [`crate::session`].
 
 mod audience;
+mod coalesce;
 mod heartbeats;
 #[cfg(any(test, feature = "testing"))]
 mod holdings;
@@ -17,6 +18,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+pub use self::coalesce::Coalesce;
 #[cfg(any(test, feature = "testing"))]
 pub use self::holdings::Holdings;
 pub use self::port::{

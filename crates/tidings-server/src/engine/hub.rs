@@ -70,7 +70,7 @@ impl Hub {
         let mut shards = Vec::new();
         let mut threads = Vec::new();
         for number in 0..config.shards.get() {
-            let (inbox, thread) = shard_thread::spawn(number, config.heartbeat, &tail, &source)?;
+            let (inbox, thread) = shard_thread::spawn(number, &config, &tail, &source)?;
             shards.push(inbox);
             threads.push(thread);
         }

@@ -8,13 +8,14 @@ use std::time::{Duration, Instant};
 
 use mio::{Events, Poll};
 use tidings_core::limits::{PASS_EVENTS_MAX, PASS_INPUTS_MAX, PASS_READY_MAX};
-use tidings_core::shard::{Delivery, Shard};
+use tidings_core::shard::{Coalesce, Delivery, Shard};
 
 use super::body::Notice;
 use super::connections::{Connections, WAKER};
 use super::inbox::{Attach, Inbox, Input, Outlet};
 use super::reader::{Reader, Source};
 use super::tail::{Run, Tail};
+use crate::config::Config;
 use crate::metrics::Metrics;
 
 /// Starts the thread. It ends with [`Input::Stop`].
@@ -23,7 +24,7 @@ use crate::metrics::Metrics;
 /// Where the system gives no epoll set or no thread.
 pub(crate) fn spawn(
     number: usize,
-    heartbeat: Duration,
+    config: &Config,
     tail: &Arc<Tail>,
     source: &Arc<Source>,
 ) -> io::Result<(Inbox, JoinHandle<()>)> {
@@ -35,7 +36,8 @@ pub(crate) fn spawn(
     let mut driver = Driver {
         poll,
         outlet,
-        shard: Shard::new(bounds.incarnation, tail.next(), heartbeat, Instant::now()),
+        shard: Shard::new(bounds.incarnation, tail.next(), config.heartbeat, Instant::now()),
+        coalesce: Coalesce::new(config.coalesce),
         connections: Connections::new(registry, Arc::clone(tail), reader),
         tail: Arc::clone(tail),
         metrics: Arc::clone(&source.metrics),
@@ -55,6 +57,7 @@ struct Driver {
     poll: Poll,
     outlet: Outlet,
     shard: Shard,
+    coalesce: Coalesce,
     connections: Connections,
     tail: Arc<Tail>,
     metrics: Arc<Metrics>,
@@ -74,7 +77,9 @@ impl Driver {
             let timeout = if more {
                 Some(Duration::ZERO)
             } else {
-                self.shard.poll_timeout().map(|due| due.saturating_duration_since(Instant::now()))
+                let due = [self.shard.poll_timeout(), self.coalesce.poll_timeout()];
+                let due = due.into_iter().flatten().min();
+                due.map(|due| due.saturating_duration_since(Instant::now()))
             };
             match self.poll.poll(&mut ready, timeout) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -146,8 +151,12 @@ impl Driver {
         }
     }
 
-    /// Delivers the next events. `true`: there may be more.
+    /// Delivers the next events, if they are due. `true`: there may be more.
     fn handle_events(&mut self, now: Instant) -> bool {
+        let waiting = self.tail.next().0.saturating_sub(self.shard.head().0);
+        if !self.coalesce.is_due(waiting, now) {
+            return false;
+        }
         match self.tail.take(self.shard.head(), PASS_EVENTS_MAX, &mut self.run) {
             Run::Gap(next) => {
                 self.shard.handle_gap(next);
@@ -155,6 +164,9 @@ impl Driver {
             }
             Run::Events => {
                 let full = self.run.len() == PASS_EVENTS_MAX;
+                if !full {
+                    self.coalesce.handle_drained();
+                }
                 if !self.run.is_empty() {
                     self.shard.handle_events(&self.run, now, &mut self.connections);
                     self.run.clear();

@@ -435,3 +435,20 @@ async fn who_sends_too_much_hears_of_it_even_when_all_was_sent_first() {
     assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
     assert_eq!(world.kept(), 0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_that_wait_for_each_other_leave_in_one_write() {
+    let coalesce = Duration::from_secs(3600);
+    let world = World::with(Config { coalesce, ..Config::default() });
+    let mut stream = world.listen("/topics/a", &[]).await;
+    while world.hub.metrics().subscribers.get() == 0 {
+        tokio::task::yield_now().await;
+    }
+    for number in 1..=64 {
+        world.post("/topics/a", format!("number {number}")).await;
+    }
+    // So many fill a pass over the sockets, and do not wait any longer.
+    stream.until("number 64\n").await;
+    assert_eq!(world.hub.metrics().writes.get(), 1);
+    assert_eq!(world.hub.metrics().delivered.get(), 64);
+}

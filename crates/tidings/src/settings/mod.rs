@@ -33,6 +33,7 @@ const FILE: &str = "tidings.toml";
 pub(crate) struct Settings {
     pub(crate) allow_anonymous_publish: bool,
     pub(crate) batch_bytes_max: usize,
+    pub(crate) coalesce: Duration,
     pub(crate) connections_max: usize,
     pub(crate) data_bytes_max: usize,
     pub(crate) heartbeat: Duration,
@@ -58,6 +59,7 @@ impl Default for Settings {
         Self {
             allow_anonymous_publish: false,
             batch_bytes_max: hub.batch_bytes_max,
+            coalesce: hub.coalesce,
             connections_max: hub.connections_max,
             data_bytes_max: hub.data_bytes_max,
             heartbeat: hub.heartbeat,
@@ -91,6 +93,7 @@ impl Settings {
     pub(crate) fn hub(&self) -> tidings_server::Config {
         tidings_server::Config {
             batch_bytes_max: self.batch_bytes_max,
+            coalesce: self.coalesce,
             connections_max: self.connections_max,
             data_bytes_max: self.data_bytes_max,
             heartbeat: self.heartbeat,

@@ -2,6 +2,7 @@
 //! Knows nothing of where values come from.
 
 use super::Settings;
+use tidings_core::limits;
 use tidings_log::SyncPolicyError;
 
 use super::values::{
@@ -126,6 +127,19 @@ pub(crate) static TABLE: &[Setting] = &[
             read_one(&mut settings.heartbeat, values, |text| duration(text, 10, values::DAY_MS))
         },
         show: |settings| duration_text(settings.heartbeat),
+    },
+    Setting {
+        key: "coalesce",
+        shape: Shape::One("DURATION"),
+        scope: Scope::Serve,
+        help: "How long an event waits for others to leave in the same write, such as 5ms: fewer \
+               and larger packets, each event later by up to that. What comes faster than it can \
+               be written is joined without it",
+        read: |settings, values| {
+            let ms_max = u64::try_from(limits::COALESCE_MAX.as_millis()).unwrap_or(u64::MAX);
+            read_one(&mut settings.coalesce, values, |text| duration(text, 0, ms_max))
+        },
+        show: |settings| duration_text(settings.coalesce),
     },
     Setting {
         key: "retry",
