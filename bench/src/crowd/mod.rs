@@ -38,8 +38,14 @@ impl Target {
     /// first event that each stream has to get is number `first`.
     #[must_use]
     pub fn new(address: SocketAddr, path: &str, headers: &str, first: u64) -> Self {
+        Self::named(address, &address.to_string(), path, headers, first)
+    }
+
+    /// The same of a server that knows itself by a name.
+    #[must_use]
+    pub fn named(address: SocketAddr, host: &str, path: &str, headers: &str, first: u64) -> Self {
         let request = format!(
-            "GET {path} HTTP/1.1\r\nHost: {address}\r\nAccept: text/event-stream\r\n\
+            "GET {path} HTTP/1.1\r\nHost: {host}\r\nAccept: text/event-stream\r\n\
              Cache-Control: no-cache\r\n{headers}\r\n"
         );
         Self { address, request: request.into_bytes().into(), first: Some(first) }

@@ -10,6 +10,7 @@ mod connection;
 mod engine;
 mod schedule;
 
+use std::fmt::Display;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -86,12 +87,12 @@ pub fn run(options: &Options, request: impl FnMut(u64) -> Vec<u8>) -> anyhow::Re
     engine::Engine::connect(options, request)?.run()
 }
 
-/// The bytes of a request with a body.
+/// The bytes of a request with a body; `host` is the server's name or address.
 #[must_use]
-pub fn post(address: SocketAddr, path: &str, headers: &str, body: &[u8]) -> Vec<u8> {
+pub fn post(host: impl Display, path: &str, headers: &str, body: &[u8]) -> Vec<u8> {
     let length = body.len();
     let head = format!(
-        "POST {path} HTTP/1.1\r\nHost: {address}\r\nContent-Length: {length}\r\n{headers}\r\n"
+        "POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Length: {length}\r\n{headers}\r\n"
     );
     [head.as_bytes(), body].concat()
 }

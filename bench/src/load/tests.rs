@@ -132,8 +132,7 @@ fn nobody_there_is_an_error() {
 
 #[test]
 fn a_request_carries_its_body() {
-    let address = ([127, 0, 0, 1], 80).into();
-    let text = String::from_utf8(post(address, "/a", "A: b\r\n", b"hello")).unwrap();
+    let text = String::from_utf8(post("127.0.0.1:80", "/a", "A: b\r\n", b"hello")).unwrap();
     let expected =
         "POST /a HTTP/1.1\r\nHost: 127.0.0.1:80\r\nContent-Length: 5\r\nA: b\r\n\r\nhello";
     assert_eq!(text, expected);

@@ -11,7 +11,7 @@ mod sockets;
 
 use std::time::{Duration, Instant};
 
-pub use cpu::cpu;
+pub use cpu::{cpu, own_cpu};
 pub use machine::{Machine, Ticks, stolen_share};
 pub use memory::{Memory, memory, segments_sent_again, socket_bytes};
 pub use open_files::{files_of, raise_open_files};

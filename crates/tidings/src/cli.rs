@@ -27,6 +27,7 @@ Examples:
   tidings publish greetings hello               publish an event
   tidings subscribe greetings                   see events as they come
   tidings demo                                  a hub with something to look at
+  tidings bench                                 what a hub does on this machine
 
 Settings come from flags, then TIDINGS_* variables, then tidings.toml: see `tidings config check`.
 Exit codes: 0 done, 1 failed, 2 wrong usage or settings, 130 interrupted.";
@@ -76,6 +77,7 @@ pub(crate) enum Command {
     Publish(PublishArgs),
     Subscribe(SubscribeArgs),
     Demo(DemoArgs),
+    Bench(BenchArgs),
     Config(ConfigArgs),
     Completions(CompletionsArgs),
 }
@@ -212,6 +214,70 @@ pub(crate) enum ExecFail {
     Stop,
 }
 
+/// Measure a hub: connections, events a second, latency, memory, CPU
+#[derive(Args, Debug)]
+#[command(after_help = BENCH_HELP)]
+pub(crate) struct BenchArgs {
+    /// The hub, the same as --url
+    #[arg(value_name = "URL", conflicts_with = "url")]
+    hub: Option<String>,
+    /// Event streams that are held open
+    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = connections())]
+    pub(crate) connections: u64,
+    /// Topics, over which streams and events are spread evenly
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = connections())]
+    pub(crate) topics: u64,
+    /// Events a second while the latency is measured
+    #[arg(long, value_name = "N", default_value_t = 20.0, value_parser = rate)]
+    pub(crate) rate: f64,
+    /// How long events are published, first at the rate, then as fast as the hub takes them
+    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = duration)]
+    pub(crate) time: Duration,
+    /// Connections that publish, each with one publish under way
+    #[arg(long, value_name = "N", default_value_t = 64,
+        value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    pub(crate) publishers: u16,
+    /// Data of each event
+    #[arg(long, value_name = "BYTES", default_value_t = 150,
+        value_parser = clap::value_parser!(u32).range(50..=64 * 1024 * 1024))]
+    pub(crate) event_bytes: u32,
+    /// What the names of the topics begin with; a part that no run has twice follows
+    #[arg(long, value_name = "TOPIC", default_value = "bench")]
+    pub(crate) topic_prefix: String,
+    /// Print the results as one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Load a hub on another machine, which must be yours
+    #[arg(long)]
+    pub(crate) allow_remote: bool,
+    #[command(flatten)]
+    client: Flags<Client>,
+}
+
+impl BenchArgs {
+    /// The settings among them.
+    pub(crate) fn given(&self) -> Vec<Given> {
+        let mut given = self.client.given.clone();
+        let setting = TABLE.iter().find(|setting| setting.key == "url");
+        if let (Some(url), Some(setting)) = (&self.hub, setting) {
+            let origin = Origin::Flag("URL".into());
+            given.push(Given { setting, values: vec![url.clone()], origin });
+        }
+        given
+    }
+}
+
+const BENCH_HELP: &str = "\
+Examples:
+  tidings bench
+  tidings bench http://127.0.0.1:8080 --connections 10000 --rate 5
+  tidings bench --topics 100 --time 30s --json
+
+It opens the streams, publishes at the rate, then as fast as the hub takes it, and checks that each
+event reaches each stream. What the hub costs is read from its own /metrics. The events stay in the
+hub's log as long as it keeps any. Run it on a hub that has nothing else to do, from another machine
+where you can: the client takes as much of a processor as the hub.";
+
 /// Look at the settings
 #[derive(Args, Debug)]
 pub(crate) struct ConfigArgs {
@@ -248,6 +314,20 @@ Examples:
   tidings completions bash > ~/.local/share/bash-completion/completions/tidings
   tidings completions zsh > \"${fpath[1]}/_tidings\"
   tidings completions fish > ~/.config/fish/completions/tidings.fish";
+
+/// More than this no machine has files for.
+const CONNECTIONS_MAX: u64 = 1_000_000;
+
+fn connections() -> impl clap::builder::TypedValueParser<Value = u64> {
+    clap::value_parser!(u64).range(1..=CONNECTIONS_MAX)
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(rate) if (0.01..=1e6).contains(&rate) => Ok(rate),
+        _ => Err("write a number of events from 0.01 to 1000000".into()),
+    }
+}
 
 fn duration(text: &str) -> Result<Duration, String> {
     match humantime::parse_duration(text) {

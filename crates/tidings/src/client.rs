@@ -47,6 +47,11 @@ impl Client {
         self.base.as_str().trim_end_matches('/')
     }
 
+    /// The hub's URL, taken apart.
+    pub(crate) fn base(&self) -> &Url {
+        &self.base
+    }
+
     /// An address below the hub's.
     ///
     /// # Errors

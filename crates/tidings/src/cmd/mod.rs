@@ -1,6 +1,7 @@
 //! The commands, one file or folder each; and what they have in common: settings, log, runtime.
 //! Knows nothing of what they do.
 
+mod bench;
 mod completions;
 mod config;
 pub(crate) mod demo;
@@ -47,6 +48,11 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
             let settings = client_settings(&everywhere, &args.client.given)?;
             let client = client::Client::new(&settings.url)?;
             run_client(subscribe::run(&client, args))
+        }
+        Command::Bench(args) => {
+            let settings = client_settings(&everywhere, &args.given())?;
+            let client = client::Client::new(&settings.url)?;
+            run_client(bench::run(&client, args))
         }
         Command::Config(args) => config::run(&everywhere, args),
         Command::Completions(args) => completions::run(args),

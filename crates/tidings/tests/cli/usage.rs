@@ -5,7 +5,7 @@ use crate::harness::run;
 #[test]
 fn help_is_success_and_shows_defaults_variables_and_examples() {
     let help = run(&["--help"]);
-    for command in ["serve", "publish", "subscribe", "demo", "config", "completions"] {
+    for command in ["serve", "publish", "subscribe", "demo", "bench", "config", "completions"] {
         assert!(help.lines().iter().any(|line| line.trim().starts_with(command)), "{command}");
         let help = run(&[command, "--help"]);
         assert_eq!(help.code, Some(0));
