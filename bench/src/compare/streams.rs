@@ -44,7 +44,12 @@ pub fn come(
     let came = crowd.wait(STEP_TIME_MAX, |counts| counts.open + counts.refused >= wanted);
     let time = start.elapsed();
     let counts = crowd.counts();
-    ensure!(came && counts.refused == 0, "not all streams could be opened: {counts:?}");
+    ensure!(
+        came && counts.refused == 0,
+        "of {wanted} streams {} are open ({})",
+        counts.open,
+        counts.what_went_wrong()
+    );
     measure::settle(process, STEP_TIME_MAX)?;
     let cpu = measure::cpu(process)?.saturating_sub(before);
     let memory = measure::memory(process)?;

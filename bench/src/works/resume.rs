@@ -72,7 +72,7 @@ fn run(subject: &mut dyn Subject, clients: usize, events: u64) -> anyhow::Result
     crowd.connect(had, clients);
     if !subject.keeps() {
         let here = crowd.wait(CONNECT_TIME_MAX, |counts| counts.open >= clients);
-        ensure!(here, "not all streams could be opened: {:?}", crowd.counts());
+        ensure!(here, "not all streams are open ({})", crowd.counts().what_went_wrong());
         publish(subject, events, events)?;
     }
     let expected = events * clients as u64;

@@ -15,7 +15,6 @@ pub(super) const GRID: RGBColor = RGBColor(0xdd, 0xdd, 0xdd);
 /// Colours that stand for the same wherever they are, also for those who see few of them.
 const COLOURS: &[(&str, RGBColor)] = &[
     ("limit", RGBColor(0x8c, 0x8c, 0x8c)),
-    ("tidings-disk", RGBColor(0x72, 0xa5, 0xee)),
     ("tidings", RGBColor(0x1a, 0x5f, 0xd0)),
     ("nchan", RGBColor(0x2b, 0x9d, 0x5c)),
     ("pushpin", RGBColor(0x8a, 0x5a, 0x2b)),
@@ -30,13 +29,20 @@ const MORE: &[RGBColor] = &[
     RGBColor(0x4b, 0x42, 0x8f),
 ];
 
-/// The colour of a system; variants of one share it.
+/// The colour of a system; a variant of one (`tidings-disk`) has it paler.
 pub(super) fn colour(system: &str) -> RGBColor {
-    if let Some((_, colour)) = COLOURS.iter().find(|(name, _)| system.starts_with(name)) {
-        return *colour;
+    let known = |(name, _): &&(&str, RGBColor)| system.starts_with(name);
+    if let Some((name, colour)) = COLOURS.iter().find(known) {
+        return if system == *name { *colour } else { pale(*colour) };
     }
     let at = SYSTEMS.iter().position(|other| other.name == system).unwrap_or(0);
     MORE[at % MORE.len()]
+}
+
+/// Half way to white, almost.
+fn pale(RGBColor(red, green, blue): RGBColor) -> RGBColor {
+    let mixed = |part: u8| part + (u8::MAX - part) / 5 * 2;
+    RGBColor(mixed(red), mixed(green), mixed(blue))
 }
 
 /// Where words stand, seen from the point that they are drawn at.
