@@ -31,6 +31,8 @@ pub mod publish;
 pub mod report;
 pub mod server;
 pub mod subject;
+#[cfg(feature = "suite")]
 pub mod suite;
 pub mod wire;
+#[cfg(feature = "suite")]
 pub mod works;

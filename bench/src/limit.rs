@@ -76,7 +76,8 @@ fn chunk(number: usize, data: &str) -> String {
 }
 
 fn deliver(subscribers: &mut Vec<TcpStream>, joined: &[u8]) -> anyhow::Result<()> {
-    let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+    // A subscriber that is gone is an error here and no signal: Rust programs ignore SIGPIPE.
+    let flags = SendFlags::DONTWAIT;
     let mut gone = Vec::new();
     let mut behind = Vec::new();
     for (at, subscriber) in subscribers.iter().enumerate() {

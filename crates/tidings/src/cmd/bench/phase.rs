@@ -134,7 +134,7 @@ async fn publish(plan: &Plan, pace: Pace, start: Instant) -> anyhow::Result<Outc
         // It ends with its time, or with the program.
         task::spawn_blocking(move || load::run(&options, |number| plan.publish(number)))
     };
-    let what = if pace == Pace::Free { "publishing, full speed" } else { "publishing, steady" };
+    let what = if pace == Pace::Free { "at full speed, ms" } else { "at the rate, ms" };
     let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
     let done = shown(what, ms(plan.time), || ms(start.elapsed()), work).await?;
     done.context("publishing has panicked")?
