@@ -3,9 +3,11 @@
 //!
 //! A [`System`] is a kind of server with its settings; a [`Subject`] is one that runs.
 
+mod axum;
 mod limit;
 mod nchan;
 mod nginx;
+mod plain;
 mod tidings;
 
 use std::net::SocketAddr;
@@ -154,5 +156,11 @@ impl System {
 }
 
 /// All that can be compared; the limit stands first.
-pub const SYSTEMS: &[System] =
-    &[limit::SYSTEM, tidings::MEMORY, tidings::DISK, nchan::ONE_WORKER, nchan::WORKERS];
+pub const SYSTEMS: &[System] = &[
+    limit::SYSTEM,
+    tidings::MEMORY,
+    tidings::DISK,
+    nchan::ONE_WORKER,
+    nchan::WORKERS,
+    axum::SYSTEM,
+];

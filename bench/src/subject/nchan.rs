@@ -1,10 +1,8 @@
 //! Nchan, the module of nginx, with its messages in memory.
 //! Knows its publisher's and its subscribers' addresses.
 
-use super::{Ability, Door, Place, Subject, System, nginx};
-use crate::crowd::Target;
-use crate::publish::Publisher;
-use crate::server::Server;
+use super::plain::{Api, Plain};
+use super::{Ability, Place, Subject, System, nginx};
 
 pub(super) const ONE_WORKER: System = System {
     name: "nchan",
@@ -14,7 +12,7 @@ pub(super) const ONE_WORKER: System = System {
                channel; several in one go: pipelined on one connection",
     abilities: ABILITIES,
     version,
-    start: |place| Ok(Box::new(Nchan::start(place, 1)?)),
+    start: |place| start(place, 1),
 };
 
 pub(super) const WORKERS: System = System {
@@ -25,7 +23,7 @@ pub(super) const WORKERS: System = System {
     version,
     start: |place| {
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
-        Ok(Box::new(Nchan::start(place, processors)?))
+        start(place, processors)
     },
 };
 
@@ -36,40 +34,7 @@ fn version(_: &Place) -> anyhow::Result<String> {
     Ok(format!("{module}, nginx {}", nginx::version()?))
 }
 
-struct Nchan {
-    server: Server,
-    door: Door,
-    publisher: Publisher,
-}
-
-impl Nchan {
-    fn start(place: &Place, workers: usize) -> anyhow::Result<Self> {
-        let server = nginx::start(place, "nchan", workers)?;
-        let address = server.address();
-        let publisher = Publisher::connect(address, "")?;
-        Ok(Self { server, door: door(address), publisher })
-    }
-}
-
-fn door(address: std::net::SocketAddr) -> Door {
-    Door::post(address, |topic| format!("/pub/{topic}"))
-}
-
-impl Subject for Nchan {
-    fn process(&self) -> u32 {
-        self.server.process()
-    }
-
-    fn target(&self, topic: &str, first: u64) -> Target {
-        Target::new(self.server.address(), &format!("/sub/{topic}"), "", first)
-    }
-
-    fn publish(&mut self, topic: &str, events: &[String]) -> anyhow::Result<()> {
-        let requests = events.iter().map(|data| self.door.request(topic, data));
-        self.publisher.pipeline(&requests.collect::<Vec<_>>())
-    }
-
-    fn door(&self) -> Option<Door> {
-        Some(door(self.server.address()))
-    }
+fn start(place: &Place, workers: usize) -> anyhow::Result<Box<dyn Subject>> {
+    let server = nginx::start(place, "nchan", workers)?;
+    Ok(Box::new(Plain::new(server, Api { subscribe: "/sub/", publish: "/pub/", keeps: true })?))
 }
