@@ -7,6 +7,7 @@ mod axum;
 mod limit;
 mod nchan;
 mod nginx;
+mod node;
 mod plain;
 mod tidings;
 
@@ -163,4 +164,6 @@ pub const SYSTEMS: &[System] = &[
     nchan::ONE_WORKER,
     nchan::WORKERS,
     axum::SYSTEM,
+    node::EXPRESS,
+    node::BETTER_SSE,
 ];
