@@ -111,6 +111,10 @@ pub const LINGER_BYTES_MAX: usize = 256 * 1024;
 /// Streams at once on one HTTP/2 connection.
 pub const HTTP2_STREAMS_MAX: u32 = 256;
 
+/// Bytes that an HTTP/2 stream has taken and its connection has not: the largest frame. A stalled
+/// reader would else hold 400 KB for each of its streams.
+pub const HTTP2_SEND_BYTES_MAX: usize = 16 * 1024;
+
 /// What a stalled subscriber may leave unsent in the kernel, in bytes (`TCP_NOTSENT_LOWAT`).
 /// Without it one stalled reader pins up to 4.2 MB of kernel memory; with it 17 to 39 KB.
 pub const SOCKET_UNSENT_BYTES_MAX: u32 = 16 * 1024;
@@ -138,6 +142,14 @@ pub const COALESCE: Duration = Duration::ZERO;
 pub const COALESCE_MAX: Duration = Duration::from_secs(10);
 
 // ---- The engine ------------------------------------------------------------------------------
+
+/// Slots in which a shard's topics are counted for those who decide whether to wake it, a byte
+/// each: with 10,000 topics every seventh wake-up is in vain.
+pub const SKETCH_SLOTS: usize = 1 << 16;
+
+/// Events that may wait for a shard that has no use for them, before it is woken to pass over
+/// them: it must not fall out of the tail, and they should take it no time that anybody notices.
+pub const PASSED_OVER_EVENTS_MAX: usize = 1024;
 
 /// Events that one pass over a shard's sockets takes at once: the bits of the mask that says
 /// which of them a subscriber gets.

@@ -6,13 +6,14 @@
 
 use std::collections::HashMap;
 use std::hash::BuildHasher;
+use std::sync::Arc;
 
 use foldhash::quality::RandomState;
 
 use super::port::{Delivery, Filter};
 use crate::few::Few;
 use crate::pages::Pages;
-use crate::topic::{EntryId, Index};
+use crate::topic::{EntryId, Index, Sketch};
 
 /// A subscriber's place in its audience.
 #[derive(Clone, Copy, Debug)]
@@ -97,6 +98,11 @@ impl Audiences {
                 audience.members.iter().copied().for_each(&mut found);
             }
         });
+    }
+
+    /// What other threads may ask of the index.
+    pub(super) fn sketch(&self) -> &Arc<Sketch> {
+        self.index.sketch()
     }
 
     /// Entries in the index.

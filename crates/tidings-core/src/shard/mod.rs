@@ -33,6 +33,7 @@ use crate::limits::{PASS_EVENTS_MAX, PASS_TURNS_MAX};
 use crate::pages::Pages;
 use crate::session::{Phase, Session};
 use crate::sse::Frame;
+use crate::topic::Sketch;
 
 /// Many sessions, driven by one thread.
 #[derive(Debug)]
@@ -96,6 +97,12 @@ impl Shard {
     #[must_use]
     pub fn head(&self) -> Position {
         self.head
+    }
+
+    /// By which other threads tell whether an event may be for somebody here.
+    #[must_use]
+    pub fn sketch(&self) -> &Arc<Sketch> {
+        self.audiences.sketch()
     }
 
     /// How many subscribers there are.

@@ -6,10 +6,12 @@
 //! walks the few branches its topic fits and never the list of subscribers.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use foldhash::quality::RandomState;
 
 use super::selector::Selector;
+use super::sketch::Sketch;
 use super::trie::{Place, Trie};
 use crate::event::{Topic, Topics};
 use crate::few::Few;
@@ -27,6 +29,7 @@ pub struct Index<K> {
     patterns: Trie,
     lists: Pages<List<K>>,
     entries: Pages<Entry>,
+    sketch: Arc<Sketch>,
 }
 
 /// Who selected one topic or one pattern.
@@ -62,6 +65,7 @@ impl<K: Copy> Default for Index<K> {
             patterns: Trie::default(),
             lists: Pages::default(),
             entries: Pages::default(),
+            sketch: Arc::default(),
         }
     }
 }
@@ -95,12 +99,14 @@ impl<K: Copy> Index<K> {
         let members = Few::One(first);
         match selector {
             Selector::Exact(topic) => {
+                self.sketch.add(topic);
                 let home = Home::Exact(topic.clone());
                 let list = self.lists.insert(List { home, members });
                 self.exact.insert(topic.clone(), list);
                 list
             }
             Selector::Pattern(pattern) => {
+                self.sketch.add_pattern();
                 let place = self.patterns.place(pattern);
                 let home = Home::Pattern(place.clone());
                 let list = self.lists.insert(List { home, members });
@@ -126,8 +132,12 @@ impl<K: Copy> Index<K> {
         match self.lists.take(list).expect("its entries know it").home {
             Home::Exact(topic) => {
                 self.exact.remove(&topic);
+                self.sketch.remove(&topic);
             }
-            Home::Pattern(place) => self.patterns.take(&place),
+            Home::Pattern(place) => {
+                self.patterns.take(&place);
+                self.sketch.remove_pattern();
+            }
         }
     }
 
@@ -145,6 +155,12 @@ impl<K: Copy> Index<K> {
             }
             self.patterns.matches(topic.as_str(), &mut each);
         }
+    }
+
+    /// What other threads may ask of it.
+    #[must_use]
+    pub fn sketch(&self) -> &Arc<Sketch> {
+        &self.sketch
     }
 
     /// Entries in all.
@@ -206,6 +222,7 @@ mod tests {
             index.remove(entry);
         }
         assert!(index.is_bare());
+        assert!(!index.sketch().may_select(&Topic::parse("a").unwrap().into()));
     }
 
     fn selector() -> impl Strategy<Value = Selector> {
@@ -240,6 +257,8 @@ mod tests {
                     .filter(|(_, (selector, _))| selector.matches(&topic))
                     .map(|(key, _)| *key)
                     .collect();
+                let may = index.sketch().may_select(&topic.clone().into());
+                prop_assert!(may || expected.is_empty(), "{}", topic);
                 prop_assert_eq!(found(&index, topic.as_str()), expected, "{}", topic);
             }
         }

@@ -3,7 +3,9 @@
 
 mod index;
 mod selector;
+mod sketch;
 mod trie;
 
 pub use index::{EntryId, Index};
 pub use selector::{Pattern, Selector, SelectorError, Selectors, SelectorsError};
+pub use sketch::Sketch;

@@ -9,7 +9,9 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 
 use mio::{Registry, Token, Waker};
 use prometheus_client::metrics::gauge::Gauge;
+use tidings_core::event::Topics;
 use tidings_core::shard::{Interest, Page, SubscriberId};
+use tidings_core::topic::Sketch;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::body::{Notice, Queue};
@@ -83,6 +85,7 @@ impl Drop for ConnectionGuard {
 #[derive(Clone)]
 pub(crate) struct Inbox {
     shared: Arc<Shared>,
+    sketch: Arc<Sketch>,
     // Unbounded as a type, bounded in effect: a connection has one attach and one answer under
     // way, and connections are limited.
     inputs: Sender<Input>,
@@ -102,7 +105,12 @@ pub(crate) struct Outlet {
 }
 
 impl Inbox {
-    pub(crate) fn new(registry: &Registry, token: Token) -> io::Result<(Self, Outlet)> {
+    /// `sketch` is that of the shard.
+    pub(crate) fn new(
+        registry: &Registry,
+        token: Token,
+        sketch: Arc<Sketch>,
+    ) -> io::Result<(Self, Outlet)> {
         let (sender, receiver) = channel();
         let shared = Arc::new(Shared {
             waker: Waker::new(registry, token)?,
@@ -110,7 +118,7 @@ impl Inbox {
             subscribers: AtomicUsize::new(0),
         });
         let outlet = Outlet { shared: Arc::clone(&shared), inputs: receiver };
-        Ok((Self { shared, inputs: sender }, outlet))
+        Ok((Self { shared, sketch, inputs: sender }, outlet))
     }
 
     /// Sends something; a thread that has ended has nothing left that it could matter to.
@@ -127,6 +135,11 @@ impl Inbox {
         {
             tracing::error!(%error, "a shard can't be woken");
         }
+    }
+
+    /// Whether an event that is in the tail may be for somebody of the shard.
+    pub(crate) fn may_select(&self, topics: &Topics) -> bool {
+        self.sketch.may_select(topics)
     }
 
     /// How many subscribers the shard has.

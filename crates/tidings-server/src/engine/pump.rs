@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use tidings_core::cursor::Timestamp;
-use tidings_log::{Follow, FollowError, Log};
+use tidings_core::limits::PASSED_OVER_EVENTS_MAX;
+use tidings_log::{Follow, FollowError, Log, Record};
 
 use super::inbox::Inbox;
 use super::reader::deliver;
@@ -26,11 +27,12 @@ pub(crate) async fn pump(
     inboxes: Vec<Inbox>,
 ) {
     let incarnation = log.bounds().incarnation;
+    let mut sleepers: Vec<Sleeper> = inboxes.into_iter().map(Sleeper::new).collect();
     loop {
         match follow.next().await {
             Ok(records) => {
                 tail.push(records.iter().map(|record| deliver(incarnation, record)));
-                inboxes.iter().for_each(Inbox::wake);
+                sleepers.iter_mut().for_each(|sleeper| sleeper.tell(&records, &tail));
             }
             Err(FollowError::Closed) => return,
             Err(FollowError::Trimmed { oldest }) => {
@@ -41,6 +43,33 @@ pub(crate) async fn pump(
                 tracing::error!(%reason, "the log can't be followed; trying again");
                 tokio::time::sleep(RETRY_PAUSE).await;
             }
+        }
+    }
+}
+
+/// A shard that sleeps while nothing comes for it.
+struct Sleeper {
+    inbox: Inbox,
+    /// What came since it was woken last.
+    events: usize,
+    bytes: usize,
+}
+
+impl Sleeper {
+    fn new(inbox: Inbox) -> Self {
+        Self { inbox, events: 0, bytes: 0 }
+    }
+
+    /// Wakes the shard if some of these records, which are in the tail, may be for somebody
+    /// there; or if so much has come that it would fall out of the tail.
+    fn tell(&mut self, records: &[Arc<Record>], tail: &Tail) {
+        self.events += records.len();
+        self.bytes += records.iter().map(|record| record.event.weight()).sum::<usize>();
+        let behind = self.events >= PASSED_OVER_EVENTS_MAX || self.bytes >= tail.bytes_max() / 4;
+        if behind || records.iter().any(|record| self.inbox.may_select(&record.event.topics)) {
+            self.inbox.wake();
+            self.events = 0;
+            self.bytes = 0;
         }
     }
 }

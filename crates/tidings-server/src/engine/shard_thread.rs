@@ -29,14 +29,15 @@ pub(crate) fn spawn(
     source: &Arc<Source>,
 ) -> io::Result<(Inbox, JoinHandle<()>)> {
     let poll = Poll::new()?;
-    let (inbox, outlet) = Inbox::new(poll.registry(), WAKER)?;
+    let bounds = source.log.bounds();
+    let shard = Shard::new(bounds.incarnation, tail.next(), config.heartbeat, Instant::now());
+    let (inbox, outlet) = Inbox::new(poll.registry(), WAKER, Arc::clone(shard.sketch()))?;
     let registry = poll.registry().try_clone()?;
     let reader = Reader::new(Arc::clone(source), inbox.clone());
-    let bounds = source.log.bounds();
     let mut driver = Driver {
         poll,
         outlet,
-        shard: Shard::new(bounds.incarnation, tail.next(), config.heartbeat, Instant::now()),
+        shard,
         coalesce: Coalesce::new(config.coalesce),
         connections: Connections::new(registry, Arc::clone(tail), reader),
         tail: Arc::clone(tail),
@@ -153,6 +154,7 @@ impl Driver {
 
     /// Delivers the next events, if they are due. `true`: there may be more.
     fn handle_events(&mut self, now: Instant) -> bool {
+        self.shard.sketch().settle();
         let waiting = self.tail.next().0.saturating_sub(self.shard.head().0);
         if !self.coalesce.is_due(waiting, now) {
             return false;

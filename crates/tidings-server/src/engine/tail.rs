@@ -41,6 +41,11 @@ impl Tail {
         Self { bytes_max, ring: RwLock::new(ring) }
     }
 
+    /// The bytes of frames that it holds at most.
+    pub(crate) fn bytes_max(&self) -> usize {
+        self.bytes_max
+    }
+
     /// The position after the newest event.
     pub(crate) fn next(&self) -> Position {
         self.ring.read().next
