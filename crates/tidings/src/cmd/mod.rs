@@ -31,13 +31,13 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Serve(args) => {
             let loaded = load(&everywhere, args.flags.given)?;
             logging::start(&loaded.settings)?;
-            server_runtime()?.block_on(serve::run(&loaded))
+            server_runtime(&loaded.settings)?.block_on(serve::run(&loaded))
         }
         Command::Demo(args) => {
             let given = [everywhere.given(), args.flags.given].concat();
             let settings = settings::load_demo(&given)?.settings;
             logging::start(&settings)?;
-            server_runtime()?.block_on(demo_command::run(&settings))
+            server_runtime(&settings)?.block_on(demo_command::run(&settings))
         }
         Command::Publish(args) => {
             let settings = client_settings(&everywhere, &args.client.given)?;
@@ -70,8 +70,10 @@ fn client_settings(everywhere: &GlobalArgs, flags: &[Given]) -> anyhow::Result<S
     Ok(settings)
 }
 
-fn server_runtime() -> anyhow::Result<Runtime> {
-    Builder::new_multi_thread().enable_all().build().context("can't start the runtime")
+fn server_runtime(settings: &Settings) -> anyhow::Result<Runtime> {
+    let mut builder = Builder::new_multi_thread();
+    builder.worker_threads(settings.workers.get()).enable_all();
+    builder.build().context("can't start the runtime")
 }
 
 /// Runs a client command until it is done or a signal comes. What it was doing is dropped then,

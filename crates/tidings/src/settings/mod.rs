@@ -51,6 +51,7 @@ pub(crate) struct Settings {
     pub(crate) sync: SyncPolicy,
     pub(crate) tail_bytes_max: usize,
     pub(crate) url: String,
+    pub(crate) workers: NonZero<usize>,
 }
 
 impl Default for Settings {
@@ -76,8 +77,16 @@ impl Default for Settings {
             sync: SyncPolicy::Always,
             tail_bytes_max: hub.tail_bytes_max,
             url: "http://127.0.0.1:3000".into(),
+            workers: half_of_the_processors(),
         }
     }
+}
+
+/// The shards do most of what a hub does. One thread that answers requests does so at half the
+/// price of two that hand them to each other, until it has all it can do.
+fn half_of_the_processors() -> NonZero<usize> {
+    let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
+    NonZero::new(processors / 2).unwrap_or(NonZero::<usize>::MIN)
 }
 
 impl Settings {

@@ -157,17 +157,17 @@ pub(crate) static TABLE: &[Setting] = &[
         shape: Shape::One("N"),
         scope: Scope::Serve,
         help: "Threads that write to subscribers; as many as there are CPUs unless set",
-        read: |settings, values| {
-            let mut shards = 0;
-            read_one(&mut shards, values, count)?;
-            settings.shards = shards
-                .try_into()
-                .ok()
-                .filter(|shards: &std::num::NonZero<usize>| shards.get() <= values::SHARDS_MAX)
-                .ok_or_else(|| format!("can be 1 to {}", values::SHARDS_MAX))?;
-            Ok(())
-        },
+        read: |settings, values| read_one(&mut settings.shards, values, values::threads),
         show: |settings| settings.shards.to_string(),
+    },
+    Setting {
+        key: "workers",
+        shape: Shape::One("N"),
+        scope: Scope::ServeAndDemo,
+        help: "Threads that answer requests; half as many as there are CPUs unless set. Subscribers \
+               cost them nothing once they are connected",
+        read: |settings, values| read_one(&mut settings.workers, values, values::threads),
+        show: |settings| settings.workers.to_string(),
     },
     Setting {
         key: "data-bytes-max",

@@ -2,6 +2,7 @@
 //! Knows nothing of which setting they belong to.
 
 use std::fmt;
+use std::num::NonZero;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
@@ -16,7 +17,7 @@ pub(super) const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 pub(super) const CENTURY_MS: u64 = 100 * 365 * DAY_MS;
 
 /// More threads than that only cost: no machine has the processors.
-pub(super) const SHARDS_MAX: usize = 1024;
+pub(super) const THREADS_MAX: usize = 1024;
 
 /// Where events are kept.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -113,6 +114,13 @@ pub(super) fn count(text: &str) -> Result<usize, String> {
         Ok(count) if count > 0 => Ok(count),
         _ => Err(format!("\"{text}\" is no number from 1 on")),
     }
+}
+
+/// A number of threads.
+pub(super) fn threads(text: &str) -> Result<NonZero<usize>, String> {
+    let threads: Option<NonZero<usize>> = text.parse().ok();
+    let threads = threads.filter(|threads| threads.get() <= THREADS_MAX);
+    threads.ok_or_else(|| format!("\"{text}\" is no number from 1 to {THREADS_MAX}"))
 }
 
 /// On or off.
