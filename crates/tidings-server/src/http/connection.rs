@@ -20,7 +20,8 @@ use hyper::service::Service;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use socket2::SockRef;
 use tidings_core::limits::{
-    HEAD_BYTES_MAX, HEAD_TIME_MAX, HEADERS_MAX, HTTP2_STREAMS_MAX, SOCKET_UNSENT_BYTES_MAX,
+    HEAD_BYTES_MAX, HEAD_TIME_MAX, HEADERS_MAX, HTTP2_SEND_BYTES_MAX, HTTP2_STREAMS_MAX,
+    SOCKET_UNSENT_BYTES_MAX,
 };
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
@@ -150,6 +151,7 @@ async fn drive_http2(
         .keep_alive_interval(HTTP2_PING)
         .keep_alive_timeout(HTTP2_PING)
         .max_concurrent_streams(HTTP2_STREAMS_MAX)
+        .max_send_buf_size(HTTP2_SEND_BYTES_MAX)
         .max_header_list_size(u32::try_from(HEAD_BYTES_MAX).unwrap_or(u32::MAX))
         .serve_connection(wire, requests);
     let mut connection = pin!(connection);
