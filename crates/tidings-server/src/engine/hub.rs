@@ -297,6 +297,12 @@ impl Hub {
         self.inner.log.health()
     }
 
+    /// Waits until a connection comes or goes, if none has since the last call. For one task: of
+    /// several that wait, one is told. Cancel safe.
+    pub async fn connections_moving(&self) {
+        self.inner.admissions.moving().await;
+    }
+
     /// Begins to shut down: [`Hub::ready`] says so, [`crate::serve`] stops accepting, and all
     /// streams end once what is being written is whole. Calling it twice is fine.
     pub fn begin_shutdown(&self) {

@@ -12,7 +12,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use tidings_core::event::Topics;
 use tidings_core::shard::{Interest, Page, SubscriberId};
 use tidings_core::topic::Sketch;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use super::body::{Notice, Queue};
 
@@ -54,11 +54,12 @@ pub(crate) enum Attached {
 pub(crate) struct Admissions {
     free: Semaphore,
     open: Gauge,
+    moving: Notify,
 }
 
 impl Admissions {
     pub(crate) fn new(connections_max: usize, open: Gauge) -> Arc<Self> {
-        Arc::new(Self { free: Semaphore::new(connections_max), open })
+        Arc::new(Self { free: Semaphore::new(connections_max), open, moving: Notify::new() })
     }
 
     /// Lets a connection in, if there is room.
@@ -67,7 +68,13 @@ impl Admissions {
         // second pointer and a count.
         self.free.try_acquire().ok()?.forget();
         self.open.inc();
+        self.moving.notify_one();
         Some(ConnectionGuard(Arc::clone(self)))
+    }
+
+    /// Waits until a connection comes or goes, if none has since the last call.
+    pub(crate) async fn moving(&self) {
+        self.moving.notified().await;
     }
 }
 
@@ -78,6 +85,7 @@ impl Drop for ConnectionGuard {
     fn drop(&mut self) {
         self.0.open.dec();
         self.0.free.add_permits(1);
+        self.0.moving.notify_one();
     }
 }
 
