@@ -22,6 +22,13 @@ pub(super) struct Seat {
     at: u32,
 }
 
+impl Seat {
+    /// Whether the other one is of the same audience.
+    pub(super) fn is_beside(self, other: Self) -> bool {
+        self.audience == other.audience
+    }
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Audiences {
     audiences: Pages<Audience>,

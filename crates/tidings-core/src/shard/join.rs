@@ -10,6 +10,7 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 
 use super::port::{Delivery, Framing, Placed};
+use crate::cursor::Position;
 use crate::limits::JOIN_BYTES_MAX;
 
 /// A run of frames for one write.
@@ -87,6 +88,44 @@ pub(super) fn join<'a>(mut run: impl Iterator<Item = Placed<'a>>, framing: Frami
     // A frame that stays alone is not copied.
     let bytes = if frames == 1 { first } else { buffer.freeze() };
     Joined { bytes, frames }
+}
+
+/// A page in the form in which it is written: its events, joined into few writes. Made once for
+/// all who come back to the same place at the same time.
+#[derive(Debug)]
+pub(super) struct Replay {
+    events: Vec<Arc<Delivery>>,
+    writes: Vec<Joined>,
+    /// Where to read on.
+    pub(super) next: Position,
+}
+
+impl Replay {
+    pub(super) fn new(events: Vec<Arc<Delivery>>, next: Position, framing: Framing) -> Self {
+        let mut writes = Vec::new();
+        let mut run = events.iter().map(|event| event.place());
+        loop {
+            let joined = join(run.clone(), framing);
+            if joined.frames == 0 {
+                break;
+            }
+            run.nth(joined.frames - 1);
+            writes.push(joined);
+        }
+        Self { events, writes, next }
+    }
+
+    /// Each write, with the frames that are in it and after it.
+    pub(super) fn writes(
+        &self,
+    ) -> impl Iterator<Item = (&Joined, impl Iterator<Item = Placed<'_>>)> {
+        let mut written = 0;
+        self.writes.iter().map(move |joined| {
+            let run = self.events[written..].iter().map(|event| event.place());
+            written += joined.frames;
+            (joined, run)
+        })
+    }
 }
 
 /// The set bits, lowest first.

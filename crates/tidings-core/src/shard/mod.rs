@@ -27,7 +27,7 @@ pub use self::port::{
 
 use self::audience::{Audiences, Seat};
 use self::heartbeats::Heartbeats;
-use self::join::Joiner;
+use self::join::{Joiner, Replay};
 use crate::cursor::{Incarnation, Position};
 use crate::limits::{PASS_EVENTS_MAX, PASS_TURNS_MAX};
 use crate::pages::Pages;
@@ -230,19 +230,35 @@ impl Shard {
         }
     }
 
-    /// Gives those who are behind a page each, at most [`PASS_TURNS_MAX`] of them.
+    /// Gives those who are behind a page each, at most [`PASS_TURNS_MAX`] of them. Those of one
+    /// audience who want it from the same position on share it: a crowd that was cut off comes
+    /// back to the same place.
     pub fn handle_turn(&mut self, now: Instant, port: &mut impl Port) {
+        let tick = self.heartbeats.tick(now);
+        let mut shared: Option<(Seat, Position, Framing, Replay)> = None;
         for _ in 0..PASS_TURNS_MAX.min(self.behind.len()) {
             let Some(id) = self.behind.pop_front() else { return };
             if !self.is_current(id) {
                 continue;
             }
-            let subscriber = &mut self.subscribers[id.slot];
+            let subscriber = &self.subscribers[id.slot];
+            let (seat, framing) = (subscriber.seat, subscriber.framing);
             let Some(from) = subscriber.session.wants() else { continue };
-            subscriber.session.handle_asked();
-            match port.read(id, from, self.audiences.filter(subscriber.seat)) {
+            let same = shared.as_ref().filter(|(other, position, framed, _)| {
+                other.is_beside(seat) && *position == from && *framed == framing
+            });
+            if let Some((.., page)) = same {
+                self.replay(id, page, tick, port);
+                continue;
+            }
+            match port.read(id, from, self.audiences.filter(seat)) {
+                Answer::Later => self.subscribers[id.slot].session.handle_asked(),
+                Answer::Page(Page::Events { events, next }) => {
+                    let page = Replay::new(events, next, framing);
+                    self.replay(id, &page, tick, port);
+                    shared = Some((seat, from, framing, page));
+                }
                 Answer::Page(page) => self.handle_page(id, page, now, port),
-                Answer::Later => {}
             }
         }
     }
@@ -263,14 +279,26 @@ impl Shard {
             return;
         }
         let tick = self.heartbeats.tick(now);
-        let whole = match page {
-            Page::Failed => return self.close(id.slot, port),
-            Page::Trimmed { oldest } => self.tell_reset(id.slot, oldest, tick, port),
-            Page::Events { events, next } => {
-                let run = events.iter().map(|event| event.place());
-                self.write_run(id.slot, run, next, tick, port)
+        match page {
+            Page::Failed => self.close(id.slot, port),
+            Page::Trimmed { oldest } => {
+                let whole = self.tell_reset(id.slot, oldest, tick, port);
+                self.go_on(id, whole);
             }
-        };
+            Page::Events { events, next } => {
+                let page = Replay::new(events, next, subscriber.framing);
+                self.replay(id, &page, tick, port);
+            }
+        }
+    }
+
+    fn replay(&mut self, id: SubscriberId, page: &Replay, tick: u64, port: &mut impl Port) {
+        let whole = self.write_page(id.slot, page, tick, port);
+        self.go_on(id, whole);
+    }
+
+    /// Whoever took all that it was offered, and is behind still, has another turn.
+    fn go_on(&mut self, id: SubscriberId, whole: bool) {
         if whole && self.subscribers[id.slot].session.wants().is_some() {
             self.behind.push_back(id);
         }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::Shard;
-use super::join::{bits, join};
+use super::join::{Replay, bits};
 use super::port::{Delivery, Framing, Placed, Port, SubscriberId, Written};
 use crate::cursor::{Cursor, Position};
 use crate::session::Phase;
@@ -44,20 +44,14 @@ impl Shard {
     }
 
     /// Writes a page. `true`: all of it is written and the subscriber is still there.
-    pub(super) fn write_run<'a>(
+    pub(super) fn write_page(
         &mut self,
         slot: u32,
-        mut run: impl Iterator<Item = Placed<'a>> + Clone,
-        next: Position,
+        page: &Replay,
         tick: u64,
         port: &mut impl Port,
     ) -> bool {
-        let framing = self.subscribers[slot].framing;
-        loop {
-            let joined = join(run.clone(), framing);
-            if joined.frames == 0 {
-                break;
-            }
+        for (joined, run) in page.writes() {
             match self.write(slot, &joined.bytes, tick, port) {
                 Written::Gone => {
                     self.close(slot, port);
@@ -69,9 +63,8 @@ impl Shard {
                 }
                 Written::Bytes(_) => self.counts.delivered += joined.frames as u64,
             }
-            run.nth(joined.frames - 1);
         }
-        self.subscribers[slot].session.handle_reached(next, self.head);
+        self.subscribers[slot].session.handle_reached(page.next, self.head);
         true
     }
 

@@ -55,6 +55,22 @@ fn a_replay_goes_over_into_live_without_a_gap() {
 }
 
 #[test]
+fn those_who_come_back_to_the_same_place_share_their_pages() {
+    let mut world = World::new(Settings { page_events_max: 3, ..Settings::default() });
+    publish(&mut world, "a", 20, 5);
+    world.apply(&DELIVER);
+    let places = [2, 2, 1, 2];
+    let clients = places.map(|place| {
+        world.subscribe(Subscription { start: Start::At(place), ..Subscription::to("a") })
+    });
+    world.run();
+    for (client, place) in clients.into_iter().zip(places) {
+        let expected: Vec<u64> = (place..=5).collect();
+        assert_eq!(world.client(client).positions(), expected);
+    }
+}
+
+#[test]
 fn a_page_may_run_ahead_of_the_live_events() {
     let mut world = world();
     let client = world.subscribe(Subscription::to("a"));
