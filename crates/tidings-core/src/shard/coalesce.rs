@@ -28,6 +28,8 @@ impl Coalesce {
     /// a pass. Has to be asked whenever events may have come.
     pub fn is_due(&mut self, waiting: u64, now: Instant) -> bool {
         if waiting == 0 {
+            // Those that waited filled their pass to the last, or are gone.
+            self.due = None;
             return false;
         }
         let due = *self.due.get_or_insert(now + self.wait);
@@ -93,5 +95,14 @@ mod tests {
         assert!(coalesce.is_due(6, now), "they waited with the others");
         coalesce.handle_drained();
         assert!(!coalesce.is_due(1, now));
+    }
+
+    #[test]
+    fn nothing_is_due_behind_a_pass_that_was_filled_to_the_last() {
+        let now = any_time();
+        let mut coalesce = Coalesce::new(WAIT);
+        assert!(coalesce.is_due(PASS_EVENTS_MAX as u64, now));
+        assert!(!coalesce.is_due(0, now), "all of them have left");
+        assert_eq!(coalesce.poll_timeout(), None);
     }
 }
