@@ -84,6 +84,6 @@ pub(super) fn flow(
 ) -> anyhow::Result<Flowed> {
     Audience::warm(subject, EVENT_BYTES)?;
     let (mut audience, _) = Audience::gather(subject, connections)?;
-    let time = scale.pick(Duration::from_secs(5), Duration::from_millis(200));
+    let time = scale.pick(Duration::from_secs(3), Duration::from_millis(200));
     audience.flow(&Flow { pace, time, event_bytes: EVENT_BYTES, first: 0 })
 }
