@@ -11,6 +11,7 @@ mod thread;
 
 use std::io;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
@@ -31,6 +32,8 @@ pub struct Target {
     request: Arc<[u8]>,
     /// `None`: numbers may come in any order.
     first: Option<u64>,
+    /// `None`: as fast as they are answered.
+    per_second: Option<NonZeroU32>,
 }
 
 impl Target {
@@ -48,7 +51,8 @@ impl Target {
             "GET {path} HTTP/1.1\r\nHost: {host}\r\nAccept: text/event-stream\r\n\
              Cache-Control: no-cache\r\n{headers}\r\n"
         );
-        Self { address, request: request.into_bytes().into(), first: Some(first) }
+        let request = request.into_bytes().into();
+        Self { address, request, first: Some(first), per_second: None }
     }
 
     /// The same for one that comes back: with the id of the last event that it had.
@@ -64,6 +68,16 @@ impl Target {
     #[must_use]
     pub fn unordered(self) -> Self {
         Self { first: None, ..self }
+    }
+
+    /// The same of a server that refuses subscribers who come faster than this.
+    ///
+    /// # Panics
+    /// Where it is 0: nobody would ever come.
+    #[must_use]
+    pub fn slowly(self, per_second: u32) -> Self {
+        let per_second = NonZeroU32::new(per_second).expect("somebody comes now and then");
+        Self { per_second: Some(per_second), ..self }
     }
 
     /// Whom to connect to.
@@ -173,6 +187,19 @@ impl Drop for Crowd {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn those_who_come_slowly_take_their_time() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let target = Target::new(listener.local_addr().unwrap(), "/a", "", 0);
+        let crowd = Crowd::start().unwrap();
+        let begun = Instant::now();
+        crowd.connect(target.slowly(200), 20);
+        let streams: Vec<_> = listener.incoming().take(20).collect();
+        assert_eq!(streams.len(), 20);
+        // Five milliseconds each, less what may be made good at the beginning.
+        assert!(begun.elapsed() >= Duration::from_millis(80), "{:?}", begun.elapsed());
+    }
 
     #[test]
     fn one_that_comes_back_says_what_it_had() {

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::Receiver;
+use std::time::Duration;
 
 use mio::event::Event;
 use mio::{Events, Interest, Poll, Token};
@@ -13,12 +14,16 @@ use slab::Slab;
 use super::connection::{Connection, Outcome, READ_BYTES};
 use super::counts::Counts;
 use super::{Command, Shared, Target};
+use crate::event::now_ns;
 use crate::histogram::Histogram;
 
 pub(super) const WAKER: Token = Token(usize::MAX);
 
 /// Streams that are being opened at once: fewer than any server's backlog.
 const OPENING_MAX: usize = 64;
+
+/// What a wake-up that comes late may make good: a few streams at once.
+const CATCH_UP_NS_MAX: u64 = 10_000_000;
 
 /// Sockets that are handled between two looks at the clock and at the commands.
 const READY_MAX: usize = 1024;
@@ -32,6 +37,8 @@ pub(super) struct Thread {
     wanted: VecDeque<(Target, usize)>,
     /// How many were begun since the crowd was empty.
     begun: usize,
+    /// Before this time no stream is begun of a target that wants them slowly.
+    slowly_from_ns: u64,
     counts: Counts,
     latencies: Histogram,
     buffer: Box<[u8]>,
@@ -46,6 +53,7 @@ impl Thread {
             streams: Slab::new(),
             wanted: VecDeque::new(),
             begun: 0,
+            slowly_from_ns: 0,
             counts: Counts::default(),
             latencies: Histogram::default(),
             buffer: vec![0; READ_BYTES].into_boxed_slice(),
@@ -54,8 +62,9 @@ impl Thread {
 
     pub(super) fn run(mut self) {
         let mut ready = Events::with_capacity(READY_MAX);
+        let mut time_max = None;
         loop {
-            match self.poll.poll(&mut ready, None) {
+            match self.poll.poll(&mut ready, time_max) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 polled => polled.expect("an epoll set that is ours can be waited for"),
             }
@@ -71,7 +80,7 @@ impl Thread {
                     Command::Stop => return,
                 }
             }
-            self.open();
+            time_max = self.open();
             self.tell();
         }
     }
@@ -101,13 +110,22 @@ impl Thread {
         self.streams.remove(key);
     }
 
-    /// Begins to open streams, as many as may be under way.
-    fn open(&mut self) {
+    /// Begins to open streams, as many as may be under way. Gives the time until the next one may
+    /// be begun, where that is all it waits for.
+    fn open(&mut self) -> Option<Duration> {
         while self.counts.opening < OPENING_MAX {
-            let Some((target, left)) = self.wanted.front_mut() else { return };
+            let (target, left) = self.wanted.front_mut()?;
             if *left == 0 {
                 self.wanted.pop_front();
                 continue;
+            }
+            if let Some(per_second) = target.per_second {
+                let now_ns = now_ns();
+                if now_ns < self.slowly_from_ns {
+                    return Some(Duration::from_nanos(self.slowly_from_ns - now_ns));
+                }
+                let from_ns = self.slowly_from_ns.max(now_ns.saturating_sub(CATCH_UP_NS_MAX));
+                self.slowly_from_ns = from_ns + 1_000_000_000 / u64::from(per_second.get());
             }
             *left -= 1;
             let request = Arc::clone(&target.request);
@@ -128,6 +146,7 @@ impl Thread {
                 Err(_) => self.counts.refused += 1,
             }
         }
+        None
     }
 
     fn leave(&mut self) {

@@ -9,6 +9,8 @@ mod nchan;
 mod nginx;
 mod node;
 mod plain;
+mod pushpin;
+mod settings;
 mod tidings;
 
 use std::net::SocketAddr;
@@ -163,6 +165,7 @@ pub const SYSTEMS: &[System] = &[
     tidings::DISK,
     nchan::ONE_WORKER,
     nchan::WORKERS,
+    pushpin::SYSTEM,
     axum::SYSTEM,
     node::EXPRESS,
     node::BETTER_SSE,

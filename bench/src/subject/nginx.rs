@@ -2,13 +2,13 @@
 //! Knows the words that a template may hold; what they set up it does not.
 
 use std::fs;
-use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, ensure};
 
 use super::Place;
+use super::settings::fill;
 use crate::isolate;
 use crate::measure;
 use crate::server::{Server, free_address};
@@ -25,13 +25,17 @@ const MODULES: &str = "/usr/lib/nginx/modules";
 pub(super) fn start(place: &Place, name: &str, workers: usize) -> anyhow::Result<Server> {
     ensure!(Path::new(PROGRAM).is_file(), "nginx is not installed (Debian: nginx-light)");
     let address = free_address()?;
-    let template = place.peers.join(format!("{name}.conf"));
-    let template = fs::read_to_string(&template)
-        .with_context(|| format!("can't read {}", template.display()))?;
     let scratch = place.scratch.join(name);
     fs::create_dir_all(&scratch).context("can't make a directory for nginx")?;
+    let words = [
+        ("ADDRESS", address.to_string()),
+        ("FILES", measure::raise_open_files(0)?.to_string()),
+        ("MODULES", MODULES.to_owned()),
+        ("SCRATCH", scratch.display().to_string()),
+        ("WORKERS", workers.to_string()),
+    ];
     let settings = scratch.join("nginx.conf");
-    fs::write(&settings, fill(&template, address, &scratch, workers)?)?;
+    fs::write(&settings, fill(&place.peers, &format!("{name}.conf"), &words)?)?;
     let log = scratch.join("error.log");
     let mut command = isolate::server(PROGRAM);
     command.arg("-p").arg(&scratch).arg("-c").arg(&settings).arg("-e").arg(&log);
@@ -39,21 +43,6 @@ pub(super) fn start(place: &Place, name: &str, workers: usize) -> anyhow::Result
         let said = fs::read_to_string(&log).unwrap_or_default();
         format!("nginx did not start; its log: {}", said.trim())
     })
-}
-
-fn fill(
-    template: &str,
-    address: SocketAddr,
-    scratch: &Path,
-    workers: usize,
-) -> anyhow::Result<String> {
-    let files = measure::raise_open_files(0)?;
-    Ok(template
-        .replace("@ADDRESS@", &address.to_string())
-        .replace("@FILES@", &files.to_string())
-        .replace("@MODULES@", MODULES)
-        .replace("@SCRATCH@", &scratch.display().to_string())
-        .replace("@WORKERS@", &workers.to_string()))
 }
 
 /// Its version.
@@ -82,25 +71,4 @@ pub(super) fn module_version(file: &str, package: &str) -> anyhow::Result<String
     Ok(version.map_or("not Debian's".to_owned(), |version| {
         version.split_once(':').map_or(version.as_str(), |(_, version)| version).to_owned()
     }))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_word_is_left_in_the_settings() {
-        let peers = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers");
-        let address = ([127, 0, 0, 1], 8080).into();
-        let texts = fs::read_dir(peers).unwrap().flatten().filter_map(|entry| {
-            fs::read_to_string(entry.path()).ok().filter(|text| text.contains("@ADDRESS@"))
-        });
-        let templates: Vec<String> = texts.collect();
-        assert!(!templates.is_empty());
-        for template in templates {
-            let filled = fill(&template, address, Path::new("here"), 2).unwrap();
-            assert!(filled.contains("listen 127.0.0.1:8080 "), "{filled}");
-            assert!(!filled.contains('@'), "{filled}");
-        }
-    }
 }
