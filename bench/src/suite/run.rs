@@ -55,6 +55,9 @@ struct Suite {
 /// # Errors
 /// Where it can't even begin, or nothing can be written.
 pub fn run(options: Options) -> anyhow::Result<bool> {
+    if options.scale == Scale::Smoke {
+        measure::hurry();
+    }
     let connections = options.scale.pick(CONNECTIONS_MAX, 200);
     let open_files = measure::raise_open_files(connections)?;
     let wanted = wanted(&options)?;
