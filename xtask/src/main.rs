@@ -2,6 +2,7 @@
 //! Knows the names of the commands; the work of each is in its own module.
 
 mod context;
+mod install;
 mod licences;
 mod process;
 mod test;
