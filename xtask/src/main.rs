@@ -1,6 +1,7 @@
-//! What developers and CI run: `cargo xtask test`, `cargo xtask tidy`, `cargo xtask ci`.
+//! What developers and CI run: `cargo xtask test`, `tidy`, `bench`, `ci`.
 //! Knows the names of the commands; the work of each is in its own module.
 
+mod bench;
 mod context;
 mod install;
 mod licences;
@@ -26,6 +27,8 @@ enum Command {
     Test(test::Options),
     /// Check the structure: directions, sizes, forbidden words, links.
     Tidy,
+    /// Compare Tidings with other systems; see CONTRIBUTING.md.
+    Bench(bench::Options),
     /// What CI runs: `test` with all its steps.
     Ci,
 }
@@ -34,6 +37,7 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Test(options) => test::run(&options),
         Command::Tidy => tidy::run(),
+        Command::Bench(options) => bench::run(&options),
         Command::Ci => test::run(&test::Options::default()),
     };
     outcome.unwrap_or_else(|error| {

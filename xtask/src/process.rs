@@ -51,6 +51,15 @@ impl Runner {
     ///
     /// When it cannot be started, does not succeed, takes too long, or is interrupted.
     pub(crate) fn run(&self, command: &mut Command) -> Result<()> {
+        self.run_within(command, COMMAND_TIME_MAX)
+    }
+
+    /// The same for one that may take longer, or must not.
+    ///
+    /// # Errors
+    ///
+    /// As [`Runner::run`].
+    pub(crate) fn run_within(&self, command: &mut Command, time_max: Duration) -> Result<()> {
         let line = command_line(command);
         if self.interrupted() {
             bail!("`{line}` was not started: interrupted");
@@ -64,14 +73,15 @@ impl Runner {
             .process_group(0)
             .spawn()
             .with_context(|| format!("cannot start `{line}`"))?;
-        let status = self.wait(&mut child).with_context(|| format!("`{line}` was ended"))?;
+        let status =
+            self.wait(&mut child, time_max).with_context(|| format!("`{line}` was ended"))?;
         if !status.success() {
             bail!("`{line}` ended with {status}");
         }
         Ok(())
     }
 
-    fn wait(&self, child: &mut Child) -> Result<ExitStatus> {
+    fn wait(&self, child: &mut Child, time_max: Duration) -> Result<ExitStatus> {
         let started = Instant::now();
         loop {
             if let Some(status) = child.try_wait()? {
@@ -81,9 +91,9 @@ impl Runner {
                 end_group(child)?;
                 bail!("interrupted");
             }
-            if started.elapsed() > COMMAND_TIME_MAX {
+            if started.elapsed() > time_max {
                 end_group(child)?;
-                bail!("it took longer than {} minutes", COMMAND_TIME_MAX.as_secs() / 60);
+                bail!("it took longer than {} minutes", time_max.as_secs() / 60);
             }
             thread::sleep(POLL_INTERVAL);
         }
@@ -161,7 +171,7 @@ mod tests {
         }
         let runner = runner();
         runner.interrupted.store(true, Ordering::Relaxed);
-        let error = runner.wait(&mut child).unwrap_err().to_string();
+        let error = runner.wait(&mut child, COMMAND_TIME_MAX).unwrap_err().to_string();
         assert_eq!(error, "interrupted");
         assert!(path("ended").exists());
     }

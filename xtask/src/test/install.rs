@@ -8,6 +8,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 
+use crate::bench;
 use crate::context::{Context, find_chromium, find_program};
 use crate::install::debian::{self, Debian, quietly};
 use crate::install::npm;
@@ -56,7 +57,9 @@ pub(crate) fn run(context: &Context) -> Result<()> {
     for directory in NPM_DIRECTORIES {
         npm::install(context, directory)?;
     }
-    install_python(context)
+    install_python(context)?;
+    // The step `bench` starts everything that the benchmark compares with.
+    bench::install(context)
 }
 
 fn install_python(context: &Context) -> Result<()> {

@@ -16,7 +16,7 @@ use clap::builder::PossibleValuesParser;
 
 use self::report::{Report, summary};
 use crate::context::Context;
-use crate::{licences, tidy};
+use crate::{bench, licences, tidy};
 
 /// One thing that `cargo xtask test` does.
 struct Step {
@@ -31,7 +31,7 @@ struct Step {
 const STEPS: &[Step] = &[
     Step {
         name: "install",
-        about: "Chromium, Python, curl, npm packages, a Python environment",
+        about: "Chromium, Python, curl, npm packages, what the benchmark compares with",
         needs: &[],
         run: install::run,
     },
@@ -54,7 +54,7 @@ const STEPS: &[Step] = &[
     },
     Step {
         name: "release",
-        about: "the release binary, for the three steps that follow",
+        about: "the release binary, for the steps that follow",
         needs: &[],
         run: rust::release,
     },
@@ -75,6 +75,12 @@ const STEPS: &[Step] = &[
         about: "10,000 connections get every event, and their memory comes back",
         needs: &["release"],
         run: rust::crowd,
+    },
+    Step {
+        name: "bench",
+        about: "every system does every work of the benchmark once, at a tiny scale",
+        needs: &["release"],
+        run: bench::smoke,
     },
     Step { name: "fuzz", about: "the fuzz targets, briefly", needs: &[], run: fuzz::run },
 ];
