@@ -46,7 +46,7 @@ pub(crate) fn install(context: &Context, needs: &[Debian]) -> Result<()> {
         packages.join(" ")
     );
     let services = missing.iter().flat_map(|need| need.services).copied();
-    let unasked: Vec<&str> = services.filter(|service| !is_known(service)).collect();
+    let unasked: Vec<&str> = services.filter(|service| !is_running(service)).collect();
     // A source that does not answer need not be the one that has the packages.
     if let Err(error) = context.runner.run(&mut as_root(apt(&["update"]))) {
         println!("going on all the same: {error:#}");
@@ -69,29 +69,28 @@ fn apt(arguments: &[&str]) -> Command {
     command
 }
 
-/// Ends services that were not on the machine before, and keeps them from starting with it.
+/// Ends services that did not run before, and keeps them from starting with the machine.
 fn end_services(context: &Context, services: &[&str]) -> Result<()> {
-    for service in services.iter().filter(|service| is_known(service)) {
+    for service in services.iter().filter(|service| is_running(service)) {
+        println!("{service} was started, and is not to run by itself");
+        let mut end;
         if has_systemd() {
-            println!("{service} is not to run by itself: only the benchmark starts it");
-            let mut disable = Command::new("systemctl");
-            disable.args(["disable", "--now", service]);
-            context.runner.run(&mut as_root(disable))?;
-        } else if quietly(Command::new("service").args([service, "status"])) {
-            println!("{service} was started, and is not to run by itself");
-            let mut stop = Command::new("service");
-            stop.args([service, "stop"]);
-            context.runner.run(&mut as_root(stop))?;
+            end = Command::new("systemctl");
+            end.args(["disable", "--now", service]);
+        } else {
+            end = Command::new("service");
+            end.args([service, "stop"]);
         }
+        context.runner.run(&mut as_root(end))?;
     }
     Ok(())
 }
 
-/// Whether the machine has such a service, running or not.
-fn is_known(service: &str) -> bool {
-    let places = ["/etc/init.d", "/lib/systemd/system", "/etc/systemd/system"];
-    let names = [service.to_owned(), format!("{service}.service")];
-    places.iter().any(|place| names.iter().any(|name| Path::new(place).join(name).exists()))
+fn is_running(service: &str) -> bool {
+    if has_systemd() {
+        return quietly(Command::new("systemctl").args(["is-active", "--quiet", service]));
+    }
+    quietly(Command::new("service").args([service, "status"]))
 }
 
 fn has_systemd() -> bool {
@@ -131,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn a_service_that_nobody_has_is_not_known() {
-        assert!(!is_known("no-such-service-here"));
+    fn a_service_that_nobody_has_does_not_run() {
+        assert!(!is_running("no-such-service-here"));
     }
 }
