@@ -8,13 +8,15 @@ use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
 use crate::figure::{Figure, Sample};
+use crate::subject::SYSTEMS;
 
 /// Everything of one run.
 #[derive(Debug, Default, Deserialize, Serialize)]
 pub(super) struct Results {
     pub(super) date: String,
     pub(super) machine: String,
-    pub(super) command: String,
+    /// More than one where results were added.
+    pub(super) commands: Vec<String>,
     pub(super) open_files: u64,
     pub(super) systems: Vec<Described>,
     pub(super) cases: Vec<CaseResult>,
@@ -82,6 +84,14 @@ impl Results {
     pub(super) fn save(&self, path: &Path) -> anyhow::Result<()> {
         let text = serde_json::to_vec_pretty(self)?;
         fs::write(path, text).with_context(|| format!("can't write {}", path.display()))
+    }
+
+    /// Adds what is said of a system, in the order of all systems.
+    pub(super) fn describe(&mut self, system: Described) {
+        self.systems.retain(|had| had.name != system.name);
+        self.systems.push(system);
+        let place = |name: &str| SYSTEMS.iter().position(|system| system.name == name);
+        self.systems.sort_by_key(|system| place(&system.name));
     }
 
     /// Adds a case; the one of the same name is replaced in its place.

@@ -109,17 +109,18 @@ impl Suite {
             scratch: out.join("scratch"),
         };
         let had = if options.add { Results::load(&results_file(&out))? } else { None };
-        let results = match had {
-            Some(had) => had,
-            None => Results {
-                date: jiff::Timestamp::now().strftime("%Y-%m-%d %H:%M UTC").to_string(),
-                machine: Machine::this().to_string(),
-                command: std::env::args().skip(1).collect::<Vec<_>>().join(" "),
-                open_files,
-                systems: describe(&systems, &place)?,
-                cases: Vec::new(),
-            },
-        };
+        let described = describe(&systems, &place)?;
+        let mut results = had.unwrap_or_else(|| Results {
+            date: jiff::Timestamp::now().strftime("%Y-%m-%d %H:%M UTC").to_string(),
+            machine: Machine::this().to_string(),
+            open_files,
+            ..Results::default()
+        });
+        // The isolated cases are a part of the run that starts them.
+        if !isolate::is_inside() {
+            results.commands.push(std::env::args().skip(1).collect::<Vec<_>>().join(" "));
+        }
+        described.into_iter().for_each(|system| results.describe(system));
         Ok(Self { options: Options { out, ..options }, place, systems, results })
     }
 

@@ -33,7 +33,9 @@ fn head(text: &mut String, results: &Results) {
     let _ = writeln!(text, "# Benchmark\n");
     let _ = writeln!(text, "- {}", results.date);
     let _ = writeln!(text, "- {}", results.machine);
-    let _ = writeln!(text, "- `tidings-bench {}`", results.command);
+    for command in &results.commands {
+        let _ = writeln!(text, "- `tidings-bench {command}`");
+    }
     let _ = writeln!(text, "- {} open files at most\n", grouped(results.open_files));
     let _ = writeln!(text, "| system | version | settings |\n|---|---|---|");
     for system in &results.systems {

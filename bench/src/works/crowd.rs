@@ -70,7 +70,9 @@ fn run(subject: &mut dyn Subject, connections: usize, scale: Scale) -> anyhow::R
     sample.add(&IDLE_CPU, audience.idle(idle)?.as_secs_f64() * 1e3 / idle.as_secs_f64());
 
     for (together, figure) in GOES {
-        let goes = scale.pick(if connections > 1_000 { 12 } else { 30 }, 2);
+        // Large goes are many events: fewer of them tell as much.
+        let goes = scale.pick(if connections > 1_000 { 12 } else { 40 }, 2);
+        let goes = (goes / together.isqrt()).max(2);
         let pace = Pace {
             connections,
             events: goes * together,
