@@ -12,7 +12,7 @@ use crate::subject::{Ability, Subject};
 
 pub(super) const WORK: Work = Work {
     name: "flood",
-    about: "Events of 150 bytes on one topic for all, published for 5 seconds on 64 connections, \
+    about: "Events of 150 bytes on one topic for all, published for 3 seconds on 64 connections, \
             each waiting for its answers. As fast as possible: publishers are held back only \
             where they are more than 64 events ahead of the crowd. At a rate: each event is due \
             at a fixed time, and its time to arrive counts from then, however late it could be \

@@ -11,7 +11,7 @@ use crate::subject::{Ability, Subject};
 pub(super) const WORK: Work = Work {
     name: "latency",
     about: "From publishing to receiving, of each event of 150 bytes on each of 1,000 connections, \
-            by a timetable of 5 seconds: an event that could not be published in time counts from \
+            by a timetable of 3 seconds: an event that could not be published in time counts from \
             when it was due. At half load: a flood of the same server, just before, says what its \
             highest rate is. At one rate: the same for all.",
     cases,
