@@ -4,10 +4,12 @@
 //! Read it in this order: [`cli`] is what the user may type, [`settings`] what an operator can
 //! set and where from, [`cmd`] one file or folder for each command, [`exit`] how it ends.
 
+mod api_key;
 mod cli;
 mod client;
 mod cmd;
 mod exit;
+mod keys;
 mod logging;
 mod memory;
 mod output;

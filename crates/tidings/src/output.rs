@@ -1,6 +1,7 @@
 //! Writes to stdout, piece by piece, and tells a reader that left from a failure.
 //! Knows nothing of what is written.
 
+use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use crate::exit::ReaderGone;
@@ -23,6 +24,20 @@ pub(crate) fn line(text: &str) -> anyhow::Result<()> {
     line.push_str(text);
     line.push('\n');
     write(&line)
+}
+
+/// A stranger's text must not steer the terminal: control characters are shown, not sent.
+pub(crate) fn tame(text: &str) -> String {
+    let mut tamed = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() && c != '\t' {
+            // Writing into a String can't fail.
+            let _ = write!(tamed, "\\x{:02x}", u32::from(c));
+        } else {
+            tamed.push(c);
+        }
+    }
+    tamed
 }
 
 fn said(error: io::Error) -> anyhow::Error {

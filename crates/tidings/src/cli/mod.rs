@@ -1,6 +1,9 @@
 //! What the user may type: commands, arguments and flags.
 //! Knows nothing of what they do; flags that are settings come from the table of settings.
 
+mod keygen;
+mod token;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -9,6 +12,9 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use crate::settings::{
     Client, Demo, Everywhere, Flags, GLOBAL_HEADING, Given, Origin, Serve, TABLE,
 };
+
+pub(crate) use keygen::KeygenArgs;
+pub(crate) use token::{Expires, TokenArgs, TokenCommand, TokenExplainArgs, TokenMakeArgs, When};
 
 /// An event hub for Server-Sent Events: curl publishes, EventSource listens, nothing is missed.
 #[derive(Debug, Parser)]
@@ -27,6 +33,8 @@ Examples:
   tidings publish greetings hello               publish an event
   tidings subscribe greetings                   see events as they come
   tidings demo                                  a hub with something to look at
+  tidings keygen                                a key for tokens
+  tidings token --key jwt.pem --publish '*'     a token that may publish everything
   tidings bench                                 what a hub does on this machine
 
 Settings come from flags, then TIDINGS_* variables, then tidings.toml: see `tidings config check`.
@@ -77,6 +85,8 @@ pub(crate) enum Command {
     Publish(PublishArgs),
     Subscribe(SubscribeArgs),
     Demo(DemoArgs),
+    Token(TokenArgs),
+    Keygen(KeygenArgs),
     Bench(BenchArgs),
     Config(ConfigArgs),
     Completions(CompletionsArgs),

@@ -6,9 +6,11 @@ mod completions;
 mod config;
 pub(crate) mod demo;
 mod demo_command;
+mod keygen;
 mod publish;
 mod serve;
 mod subscribe;
+mod token;
 
 use std::future::Future;
 
@@ -54,6 +56,8 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
             let client = client::Client::new(&settings.url)?;
             run_client(bench::run(&client, args))
         }
+        Command::Token(args) => token::run(&args),
+        Command::Keygen(args) => keygen::run(&args),
         Command::Config(args) => config::run(&everywhere, args),
         Command::Completions(args) => completions::run(args),
     }

@@ -8,7 +8,9 @@ mod config;
 mod demo;
 #[path = "../support/mod.rs"]
 mod harness;
+mod keygen;
 mod publish;
 mod serve;
 mod subscribe;
+mod token;
 mod usage;

@@ -5,7 +5,17 @@ use crate::harness::run;
 #[test]
 fn help_is_success_and_shows_defaults_variables_and_examples() {
     let help = run(&["--help"]);
-    for command in ["serve", "publish", "subscribe", "demo", "bench", "config", "completions"] {
+    for command in [
+        "serve",
+        "publish",
+        "subscribe",
+        "demo",
+        "token",
+        "keygen",
+        "bench",
+        "config",
+        "completions",
+    ] {
         assert!(help.lines().iter().any(|line| line.trim().starts_with(command)), "{command}");
         let help = run(&[command, "--help"]);
         assert_eq!(help.code, Some(0));
@@ -42,6 +52,8 @@ fn every_shell_gets_completions() {
     for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
         let script = run(&["completions", shell]);
         assert!(script.lines().len() > 50, "{shell}");
-        assert!(script.stdout.contains("keep-bytes"), "{shell}");
+        for word in ["keep-bytes", "keygen", "explain"] {
+            assert!(script.stdout.contains(word), "{shell}: {word}");
+        }
     }
 }

@@ -74,6 +74,21 @@ pub(crate) fn run(args: &[&str]) -> Ended {
     tidings(directory.path()).args(args).output().unwrap().into()
 }
 
+/// The same, reading this from stdin.
+pub(crate) fn run_with(args: &[&str], stdin: &str) -> Ended {
+    let directory = TempDir::new().unwrap();
+    feed(tidings(directory.path()).args(args), stdin)
+}
+
+/// Runs a command that reads this from stdin to its end.
+fn feed(command: &mut Command, stdin: &str) -> Ended {
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    // Short enough for the pipe, so that nobody waits for anybody.
+    child.stdin.take().unwrap().write_all(stdin.as_bytes()).unwrap();
+    child.wait_with_output().unwrap().into()
+}
+
 /// The program while it runs. Dropping it kills it.
 pub(crate) struct Running {
     child: Child,
@@ -228,12 +243,7 @@ impl Server {
 
     /// Runs a client command that reads this from stdin.
     pub(crate) fn run_with(&self, args: &[&str], stdin: &str) -> Ended {
-        let mut command = self.command(args);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap();
-        // Short enough for the pipe, so that nobody waits for anybody.
-        child.stdin.take().unwrap().write_all(stdin.as_bytes()).unwrap();
-        child.wait_with_output().unwrap().into()
+        feed(&mut self.command(args), stdin)
     }
 
     /// Types and data of the events that a topic has.

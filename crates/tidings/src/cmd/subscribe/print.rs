@@ -1,14 +1,12 @@
 //! How an event is printed: for people, or as one JSON object a line.
 //! Knows nothing of where events come from.
 
-use std::fmt::Write as _;
-
 use jiff::Zoned;
 use owo_colors::{OwoColorize, Style as Paint};
 use serde::{Deserialize, Serialize};
 use tidings_core::sse::Message;
 
-use crate::output;
+use crate::output::{self, tame};
 
 /// How events are printed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -68,20 +66,6 @@ fn pretty(time: &str, message: &Message, colours: bool) -> String {
         text.push_str(&tame(&message.data));
     }
     text
-}
-
-/// A publisher's text must not steer the terminal: control characters are shown, not sent.
-fn tame(text: &str) -> String {
-    let mut tamed = String::with_capacity(text.len());
-    for c in text.chars() {
-        if c.is_control() && c != '\t' {
-            // Writing into a String can't fail.
-            let _ = write!(tamed, "\\x{:02x}", u32::from(c));
-        } else {
-            tamed.push(c);
-        }
-    }
-    tamed
 }
 
 /// What a hub says about a gap, for people.
