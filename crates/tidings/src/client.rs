@@ -6,10 +6,11 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
-use reqwest::header::{CONTENT_TYPE, LOCATION};
-use reqwest::{RequestBuilder, Response, StatusCode, Url, redirect};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, LOCATION};
+use reqwest::{Method, RequestBuilder, Response, StatusCode, Url, redirect};
 use serde::Deserialize;
 
+use crate::credential::{Credential, Secret};
 use crate::exit::Usage;
 
 /// A hub that is further away than this is not there.
@@ -23,12 +24,13 @@ const EXCERPT_CHARS_MAX: usize = 200;
 pub(crate) struct Client {
     http: reqwest::Client,
     base: Url,
+    credential: Credential,
 }
 
 impl Client {
     /// # Errors
-    /// Where the URL can't be one, or TLS can't be set up.
-    pub(crate) fn new(url: &str) -> anyhow::Result<Self> {
+    /// Where the URL can't be one, TLS can't be set up, or there is no token where one should be.
+    pub(crate) fn new(url: &str, credential: &Credential) -> anyhow::Result<Self> {
         let base: Url = url.parse().map_err(|error| Usage(format!("--url {url}: {error}")))?;
         let mut builder = reqwest::Client::builder()
             .user_agent(concat!("tidings/", env!("CARGO_PKG_VERSION")))
@@ -39,7 +41,8 @@ impl Client {
             // No proxy can lead to this machine.
             builder = builder.no_proxy();
         }
-        Ok(Self { http: builder.build().context("can't set up HTTP")?, base })
+        let http = builder.build().context("can't set up HTTP")?;
+        Ok(Self { http, base, credential: credential.settled()? })
     }
 
     /// Where the hub is.
@@ -78,12 +81,38 @@ impl Client {
         Ok(url)
     }
 
-    pub(crate) fn get(&self, url: Url) -> RequestBuilder {
-        self.http.get(url)
+    /// A request, with the token as it is now.
+    ///
+    /// # Errors
+    /// Where the token's file can't be read.
+    pub(crate) fn get(&self, url: Url) -> anyhow::Result<RequestBuilder> {
+        self.request(Method::GET, url)
     }
 
-    pub(crate) fn post(&self, url: Url) -> RequestBuilder {
-        self.http.post(url)
+    /// As [`Self::get`].
+    ///
+    /// # Errors
+    /// As [`Self::get`].
+    pub(crate) fn post(&self, url: Url) -> anyhow::Result<RequestBuilder> {
+        self.request(Method::POST, url)
+    }
+
+    fn request(&self, method: Method, url: Url) -> anyhow::Result<RequestBuilder> {
+        let request = self.http.request(method, url);
+        Ok(match self.credential.authorization()? {
+            Some(value) => request.header(AUTHORIZATION, value),
+            None => request,
+        })
+    }
+
+    /// The same for those who write their own requests: lines of a head, each with its end.
+    ///
+    /// # Errors
+    /// As [`Self::get`].
+    pub(crate) fn header_lines(&self) -> anyhow::Result<Secret> {
+        let token = self.credential.token()?;
+        let line = token.map(|token| format!("Authorization: Bearer {}\r\n", token.expose()));
+        Ok(line.unwrap_or_default().into())
     }
 
     /// Why a request got no answer, in words that help.
@@ -168,7 +197,7 @@ mod tests {
     #[test]
     fn addresses_stand_below_the_hub_s() {
         let check = |base: &str, topic: &str, expected: &str| {
-            let client = Client::new(base).unwrap();
+            let client = Client::new(base, &Credential::None).unwrap();
             let segments = ["topics"].into_iter().chain(topic.split('/'));
             assert_eq!(client.address(segments).unwrap().as_str(), expected);
         };
@@ -178,7 +207,7 @@ mod tests {
         check("http://h", "a//b/", "http://h/topics/a//b/");
         check("http://h", "/", "http://h/topics//");
         check("http://h", "ü", "http://h/topics/%C3%BC");
-        let client = Client::new("http://h").unwrap();
+        let client = Client::new("http://h", &Credential::None).unwrap();
         assert!(client.address(["topics", ".."].into_iter()).is_err());
     }
 

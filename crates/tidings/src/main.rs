@@ -8,6 +8,7 @@ mod api_key;
 mod cli;
 mod client;
 mod cmd;
+mod credential;
 mod exit;
 mod keys;
 mod logging;

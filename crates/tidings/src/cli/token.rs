@@ -30,6 +30,7 @@ Examples:
   tidings serve --jwt-key jwt.pub.pem
   tidings token --key jwt.pem --publish 'orders/*' --expires 30days > publisher.token
   tidings token --key jwt.pem --subscribe 'users/7/*' --subject 7 --payload '{\"name\":\"Ada\"}'
+  tidings publish orders/42 paid --token-file publisher.token
   tidings token explain < publisher.token
 
 The token goes to stdout. Nothing can take it back before it expires, so let it expire soon.";

@@ -43,17 +43,17 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
         }
         Command::Publish(args) => {
             let settings = client_settings(&everywhere, &args.client.given)?;
-            let client = client::Client::new(&settings.url)?;
+            let client = client::Client::new(&settings.url, &settings.credential)?;
             run_client(publish::run(&client, args))
         }
         Command::Subscribe(args) => {
             let settings = client_settings(&everywhere, &args.client.given)?;
-            let client = client::Client::new(&settings.url)?;
+            let client = client::Client::new(&settings.url, &settings.credential)?;
             run_client(subscribe::run(&client, args))
         }
         Command::Bench(args) => {
             let settings = client_settings(&everywhere, &args.given())?;
-            let client = client::Client::new(&settings.url)?;
+            let client = client::Client::new(&settings.url, &settings.credential)?;
             run_client(bench::run(&client, args))
         }
         Command::Token(args) => token::run(&args),

@@ -23,7 +23,7 @@ pub(super) fn read(environment: &[(String, String)]) -> (Vec<Given>, Vec<String>
         let Some((name, value)) = variable else { continue };
         let values = match setting.shape {
             Shape::Many(_) => value.split(',').map(|value| value.trim().into()).collect(),
-            Shape::One(_) | Shape::Switch => vec![value.clone()],
+            Shape::One(_) | Shape::Secret(_) | Shape::Switch => vec![value.clone()],
         };
         given.push(Given { setting, values, origin: Origin::Environment(name.clone()) });
     }

@@ -28,6 +28,13 @@ pub(super) fn read(name: &str, text: &str) -> (Vec<Given>, Vec<String>) {
             problems.push(format!("{name}:{line}: unknown key \"{key}\"{what}"));
             continue;
         };
+        if let Shape::Secret(_) = setting.shape {
+            problems.push(format!(
+                "{name}:{line}: {key}: settings are no place for a secret: put it into a file of \
+                 its own, and name that with {key}-file"
+            ));
+            continue;
+        }
         let values = match (value.get_ref(), setting.shape) {
             (DeValue::Array(values), Shape::Many(_)) => {
                 values.iter().map(|value| scalar(value.get_ref())).collect()

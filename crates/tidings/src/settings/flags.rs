@@ -90,14 +90,15 @@ impl<G: Group> Args for Flags<G> {
             let arg = Arg::new(setting.key).long(setting.key).global(G::GLOBAL);
             let arg = match setting.shape {
                 Shape::Many(value) => arg.value_name(value).action(ArgAction::Append),
-                Shape::One(value) => arg.value_name(value).action(ArgAction::Set),
+                Shape::One(value) | Shape::Secret(value) => {
+                    arg.value_name(value).action(ArgAction::Set)
+                }
                 Shape::Switch => arg.action(ArgAction::SetTrue),
             };
-            let default = match setting.shape {
-                Shape::Switch => String::new(),
-                Shape::Many(_) | Shape::One(_) => {
-                    format!(" [default: {}]", (setting.show)(&defaults))
-                }
+            let default = match (setting.shape, (setting.show)(&defaults)) {
+                (Shape::Switch, _) => String::new(),
+                (_, shown) if shown.is_empty() => shown,
+                (_, shown) => format!(" [default: {shown}]"),
             };
             let arg = if G::GLOBAL { arg.help_heading(GLOBAL_HEADING) } else { arg };
             let variable = match G::FLAGS_ONLY {
@@ -120,7 +121,7 @@ impl<G: Group> FromArgMatches for Flags<G> {
             let values: Vec<String> = match setting.shape {
                 Shape::Switch if matches.get_flag(setting.key) => vec!["true".into()],
                 Shape::Switch => Vec::new(),
-                Shape::Many(_) | Shape::One(_) => matches
+                Shape::Many(_) | Shape::One(_) | Shape::Secret(_) => matches
                     .get_many::<String>(setting.key)
                     .map_or_else(Vec::new, |values| values.cloned().collect()),
             };

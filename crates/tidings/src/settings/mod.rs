@@ -21,6 +21,8 @@ use std::time::Duration;
 use tidings_core::limits;
 use tidings_log::SyncPolicy;
 
+use crate::credential::Credential;
+
 pub(crate) use flags::{Client, Demo, Everywhere, Flags, GLOBAL_HEADING, Group, Serve};
 pub(crate) use table::{Setting, TABLE};
 pub(crate) use values::{Keep, LogFormat, bytes_text, duration_text};
@@ -35,6 +37,8 @@ pub(crate) struct Settings {
     pub(crate) batch_bytes_max: usize,
     pub(crate) coalesce: Duration,
     pub(crate) connections_max: usize,
+    /// What client commands show to a hub.
+    pub(crate) credential: Credential,
     pub(crate) data_bytes_max: usize,
     pub(crate) heartbeat: Duration,
     pub(crate) keep_age: Duration,
@@ -62,6 +66,7 @@ impl Default for Settings {
             batch_bytes_max: hub.batch_bytes_max,
             coalesce: hub.coalesce,
             connections_max: hub.connections_max,
+            credential: Credential::None,
             data_bytes_max: hub.data_bytes_max,
             heartbeat: hub.heartbeat,
             keep_age: limits::LOG_AGE_MAX,
@@ -137,11 +142,23 @@ impl fmt::Display for Origin {
 }
 
 /// One setting as one source has it: texts, not yet read.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Given {
     pub(crate) setting: &'static Setting,
     pub(crate) values: Vec<String>,
     pub(crate) origin: Origin,
+}
+
+impl fmt::Debug for Given {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let secret = matches!(self.setting.shape, table::Shape::Secret(_));
+        let values: &dyn fmt::Debug = if secret { &"(hidden)" } else { &self.values };
+        f.debug_struct("Given")
+            .field("setting", &self.setting.key)
+            .field("values", values)
+            .field("origin", &self.origin)
+            .finish()
+    }
 }
 
 /// The settings, and where each came from.

@@ -5,6 +5,8 @@ use super::Settings;
 use tidings_core::limits;
 use tidings_log::SyncPolicyError;
 
+use crate::credential::Credential;
+
 use super::values::{
     self, bytes, bytes_text, count, duration, duration_text, read_one, switch_text,
 };
@@ -30,6 +32,8 @@ pub(crate) enum Shape {
     Many(&'static str),
     /// One value of this name.
     One(&'static str),
+    /// The same, but a file of settings does not take it, and nobody is shown it.
+    Secret(&'static str),
     /// On or off; as a flag, its presence means on.
     Switch,
 }
@@ -239,6 +243,34 @@ pub(crate) static TABLE: &[Setting] = &[
         help: "The hub to talk to",
         read: |settings, values| read_one(&mut settings.url, values, values::url),
         show: |settings| settings.url.clone(),
+    },
+    Setting {
+        key: "token",
+        shape: Shape::Secret("TOKEN"),
+        scope: Scope::Client,
+        help: "A token or an API key to show to the hub. Whoever may run ps here sees this flag: \
+               the variable and --token-file keep it to yourself",
+        read: |settings, values| read_one(&mut settings.credential, values, Credential::parse),
+        show: |settings| match settings.credential {
+            Credential::Text(_) => "(hidden)".into(),
+            Credential::File(_) | Credential::None => String::new(),
+        },
+    },
+    Setting {
+        key: "token-file",
+        shape: Shape::One("FILE"),
+        scope: Scope::Client,
+        help: "A file with the token or API key. It is read again for each request, so that a \
+               renewed one counts",
+        read: |settings, values| {
+            read_one(&mut settings.credential, values, |path| {
+                Ok(if path.is_empty() { Credential::None } else { Credential::File(path.into()) })
+            })
+        },
+        show: |settings| match &settings.credential {
+            Credential::File(path) => path.display().to_string(),
+            Credential::None | Credential::Text(_) => String::new(),
+        },
     },
     Setting {
         key: "log-format",

@@ -87,3 +87,16 @@ fn addresses_beyond_loopback_need_a_word() {
     let allowed = ["config", "check", "--allow-anonymous-publish"];
     assert_eq!(row(&place.run(&allowed, &[]), "allow-anonymous-publish")[1], "true");
 }
+
+#[test]
+fn secrets_are_not_shown_and_not_taken_from_the_file() {
+    let place = Place::with("token-file = \"of/the/file\"\n");
+    let ended = place.run(&["config", "check"], &[]);
+    assert_eq!(row(&ended, "token-file"), ["token-file", "of/the/file", "tidings.toml:1"]);
+    let ended = place.run(&["config", "check"], &[("TIDINGS_TOKEN", "s3cret")]);
+    assert_eq!(row(&ended, "token"), ["token", "(hidden)", "TIDINGS_TOKEN"]);
+    assert!(!ended.stdout.contains("s3cret"));
+    let wrong = Place::with("token = \"s3cret\"\n").run(&["config", "check"], &[]);
+    wrong.failed(2, &["tidings.toml:1: token: settings are no place for a secret", "token-file"]);
+    assert!(!wrong.stderr.contains("s3cret"));
+}

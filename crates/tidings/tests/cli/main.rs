@@ -5,6 +5,7 @@
 
 mod bench;
 mod config;
+mod credential;
 mod demo;
 #[path = "../support/mod.rs"]
 mod harness;

@@ -52,7 +52,7 @@ fn every_shell_gets_completions() {
     for shell in ["bash", "zsh", "fish", "powershell", "elvish"] {
         let script = run(&["completions", shell]);
         assert!(script.lines().len() > 50, "{shell}");
-        for word in ["keep-bytes", "keygen", "explain"] {
+        for word in ["keep-bytes", "token-file", "keygen", "explain"] {
             assert!(script.stdout.contains(word), "{shell}: {word}");
         }
     }

@@ -3,7 +3,8 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, anyhow, ensure};
+use reqwest::header::ACCEPT;
 use serde::Serialize;
 use tidings_bench::crowd::Crowd;
 use tokio::time;
@@ -43,12 +44,23 @@ pub(super) async fn rehearse(client: &Client, plan: &Plan) -> anyhow::Result<()>
     let crowd = start()?;
     crowd.connect(plan.target(0), 1);
     let here = counted(1, || (crowd.counts().open + crowd.counts().refused) as u64).await;
-    ensure!(here && crowd.counts().open == 1, "the hub does not open a stream");
-    let request = client.post(plan.url(client, 0)).timeout(ANSWER_TIME_MAX).body(plan.data(0));
+    if !here || crowd.counts().open != 1 {
+        return Err(refusal(client, plan).await?);
+    }
+    let request = client.post(plan.url(client, 0))?.timeout(ANSWER_TIME_MAX).body(plan.data(0));
     let response = request.send().await.map_err(|error| client.unanswered(&error))?;
     client::accepted(response).await?;
     ensure!(counted(1, || crowd.counts().events).await, "an event that was published did not come");
     Ok(())
+}
+
+/// Why the hub does not open a stream, in its own words where it has any.
+async fn refusal(client: &Client, plan: &Plan) -> anyhow::Result<anyhow::Error> {
+    let request = client.get(plan.url(client, 0))?.header(ACCEPT, "text/event-stream");
+    let response = request.timeout(ANSWER_TIME_MAX).send().await;
+    let response = response.map_err(|error| client.unanswered(&error))?;
+    client::accepted(response).await?;
+    Ok(anyhow!("the hub does not open a stream"))
 }
 
 /// Opens all streams.

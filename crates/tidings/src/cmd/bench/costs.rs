@@ -4,8 +4,9 @@
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
+use reqwest::StatusCode;
 
-use crate::client::Client;
+use crate::client::{self, Client};
 
 /// A hub that takes longer to tell what it counts does nothing else either.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(30);
@@ -24,8 +25,11 @@ impl Costs {
     /// Where it can't be reached, or is no Tidings hub.
     pub(super) async fn read(client: &Client) -> anyhow::Result<Self> {
         let url = client.address(["metrics"].into_iter())?;
-        let response = client.get(url).timeout(ANSWER_TIME_MAX).send().await;
+        let response = client.get(url)?.timeout(ANSWER_TIME_MAX).send().await;
         let response = response.map_err(|error| client.unanswered(&error))?;
+        if matches!(response.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+            return Err(client::refused(response).await);
+        }
         let text = match response.status().is_success() {
             true => response.text().await.context("the hub's answer broke off")?,
             false => String::new(),

@@ -15,6 +15,7 @@ use tokio::time;
 
 use crate::cli::BenchArgs;
 use crate::client::Client;
+use crate::credential::Secret;
 use crate::exit::Usage;
 
 /// A hub that is further away than this is not there.
@@ -28,6 +29,8 @@ const RUN_BYTES: usize = 4;
 pub(super) struct Plan {
     pub(super) address: SocketAddr,
     host: String,
+    /// What each request says beside what it needs: who sends it.
+    headers: Secret,
     /// The paths of the topics' streams.
     paths: Vec<String>,
     pub(super) connections: u64,
@@ -61,6 +64,7 @@ impl Plan {
         Ok(Self {
             address,
             host: format!("{host}:{port}"),
+            headers: client.header_lines()?,
             paths: paths.collect::<anyhow::Result<_>>()?,
             connections: args.connections,
             publishers: args.publishers,
@@ -81,14 +85,14 @@ impl Plan {
 
     /// A stream of a topic.
     pub(super) fn target(&self, topic: u64) -> Target {
-        Target::named(self.address, &self.host, self.path(topic), "", 0)
+        Target::named(self.address, &self.host, self.path(topic), self.headers.expose(), 0)
     }
 
     /// The request that publishes an event now: one topic after the other has its turn.
     pub(super) fn publish(&self, number: u64) -> Vec<u8> {
         let path = self.path(number % self.topics());
         let data = self.data(number / self.topics());
-        load::post(&self.host, path, "", data.as_bytes())
+        load::post(&self.host, path, self.headers.expose(), data.as_bytes())
     }
 
     /// The data of an event that is published now, by its number in its topic.
@@ -171,6 +175,7 @@ mod tests {
         Plan {
             address: ([127, 0, 0, 1], 3000).into(),
             host: "localhost:3000".into(),
+            headers: Secret::default(),
             paths: (0..topics).map(|topic| format!("/topics/bench/r/{topic}")).collect(),
             connections,
             publishers: 1,
@@ -200,5 +205,16 @@ mod tests {
         let (_, data) = request.split_once("\r\n\r\n").unwrap();
         assert_eq!(Stamp::parse(data.as_bytes()).unwrap().number, 2);
         assert_eq!(data.len(), 50);
+    }
+
+    #[test]
+    fn every_request_says_who_sends_it() {
+        let line = "Authorization: Bearer s3cret\r\n";
+        let plan = Plan { headers: line.to_owned().into(), ..plan(10, 3) };
+        for request in [plan.publish(0), plan.target(0).request().to_vec()] {
+            let request = String::from_utf8(request).unwrap();
+            assert!(request.contains(&format!("\r\n{line}\r\n")), "{request}");
+        }
+        assert!(!format!("{plan:?}").contains("s3cret"));
     }
 }

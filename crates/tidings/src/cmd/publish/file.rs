@@ -40,7 +40,7 @@ pub(super) async fn run(client: &Client, path: &Path, key: Option<&str>) -> anyh
     let bar = progress_bar(bytes)?;
     let body = Body::wrap_stream(pieces(source, bar.clone()));
     let url = client.address(["events"].into_iter())?;
-    let mut request = client.post(url).header(CONTENT_TYPE, "application/x-ndjson").body(body);
+    let mut request = client.post(url)?.header(CONTENT_TYPE, "application/x-ndjson").body(body);
     if let Some(key) = key {
         request = request.header("Idempotency-Key", key);
     }

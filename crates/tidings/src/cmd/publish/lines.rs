@@ -50,7 +50,7 @@ pub(super) async fn run(client: &Client, topic: &str, args: &PublishArgs) -> any
             })
             .collect();
         let url = client.address(["events"].into_iter())?;
-        let request = client.post(url).timeout(ANSWER_TIME_MAX).json(&items);
+        let request = client.post(url)?.timeout(ANSWER_TIME_MAX).json(&items);
         let response = request.send().await.map_err(|error| client.unanswered(&error))?;
         print_ids(client::accepted(response).await?).await?;
     }

@@ -73,7 +73,7 @@ async fn one(
     if url.query() == Some("") {
         url.set_query(None);
     }
-    let mut request = client.post(url).timeout(ANSWER_TIME_MAX).body(data);
+    let mut request = client.post(url)?.timeout(ANSWER_TIME_MAX).body(data);
     if let Some(key) = &args.key {
         request = request.header("Idempotency-Key", key);
     }
