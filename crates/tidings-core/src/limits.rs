@@ -108,12 +108,65 @@ pub const LINGER_TIME_MAX: Duration = Duration::from_secs(1);
 /// How much a client that has its answer may go on sending.
 pub const LINGER_BYTES_MAX: usize = 256 * 1024;
 
+/// How long a connection that is kept alive may wait between two requests. Longer than the 60 s
+/// after which most proxies let go of theirs, so that none sends a request into a closing one.
+pub const KEPT_ALIVE_TIME_MAX: Duration = Duration::from_secs(75);
+
+/// Silence on a TCP connection after which the other end is asked whether it is still there, how
+/// often, and how many questions may stay without an answer: a minute in all.
+pub const KEEPALIVE_IDLE_TIME: Duration = Duration::from_secs(30);
+
+/// See [`KEEPALIVE_IDLE_TIME`].
+pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
+
+/// See [`KEEPALIVE_IDLE_TIME`].
+pub const KEEPALIVE_PROBES: u32 = 3;
+
+/// How long what was sent may stay without acknowledgement (`TCP_USER_TIMEOUT`). With a heartbeat
+/// every 15 s, a subscriber that has vanished is found within a minute. Does not hold while a
+/// subscriber's socket is full: one that reads nothing, but acknowledges, is not dead.
+pub const ACKNOWLEDGE_TIME_MAX: Duration = Duration::from_secs(45);
+
+/// What the kernel holds for one subscriber on a Unix socket, in bytes: what it would hold by
+/// itself is thirteen times as much.
+pub const UNIX_SEND_BYTES_MAX: usize = 16 * 1024;
+
+/// How long a TLS handshake may take, from the client's first byte on.
+pub const TLS_HANDSHAKE_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// TLS handshakes under way, each some 20 KB; those beyond it wait, for as long as a handshake may
+/// take. Enough for 20,000 a second of clients that are 200 ms away.
+pub const TLS_HANDSHAKES_MAX: usize = 4096;
+
+/// Bytes that TLS may hold for a connection whose socket is full: one record.
+pub const TLS_SEND_BYTES_MAX: usize = 16 * 1024;
+
+/// A PROXY protocol header in bytes. Version 1 has at most 107, version 2 whatever a proxy adds.
+pub const PROXY_HEADER_BYTES_MAX: usize = 4 * 1024;
+
+/// Addresses in `Forwarded` and `X-Forwarded-For` that are looked at, from the right.
+pub const FORWARDED_HOPS_MAX: usize = 32;
+
 /// Streams at once on one HTTP/2 connection.
 pub const HTTP2_STREAMS_MAX: u32 = 256;
 
 /// Bytes that an HTTP/2 stream has taken and its connection has not: the largest frame. A stalled
 /// reader would else hold 400 KB for each of its streams.
 pub const HTTP2_SEND_BYTES_MAX: usize = 16 * 1024;
+
+/// Bytes of request bodies that may come on one HTTP/2 stream before they are read.
+pub const HTTP2_STREAM_WINDOW_BYTES: u32 = 256 * 1024;
+
+/// The same for all streams of a connection.
+pub const HTTP2_CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
+
+/// HTTP/2 streams that a client has opened and reset, and that were not looked at yet (rapid
+/// reset, CVE-2023-44487): beyond it the connection ends.
+pub const HTTP2_RESETS_WAITING_MAX: usize = 20;
+
+/// HTTP/2 streams of one connection that the hub had to reset for its client's mistakes: beyond it
+/// the connection ends.
+pub const HTTP2_ERRORS_MAX: usize = 256;
 
 /// What a stalled subscriber may leave unsent in the kernel, in bytes (`TCP_NOTSENT_LOWAT`).
 /// Without it one stalled reader pins up to 4.2 MB of kernel memory; with it 17 to 39 KB.

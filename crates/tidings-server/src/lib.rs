@@ -35,10 +35,11 @@ pub mod config;
 pub mod engine;
 mod http;
 pub mod metrics;
+pub mod peer;
 
 pub use api::{EventStream, Problem, Subscriber};
 pub use config::Config;
 pub use engine::Hub;
-pub use http::serve;
+pub use http::{CertificatePair, Listener, PairError, Tls, serve};
 pub use tidings_core::{event, topic};
 pub use tidings_log as log;

@@ -19,8 +19,14 @@ const CORE: Layers = &[
     &["testing"],
 ];
 
-const SERVER: Layers =
-    &[&["config", "metrics"], &["auth"], &["engine"], &["admin"], &["api", "mercure"], &["http"]];
+const SERVER: Layers = &[
+    &["config", "metrics", "peer"],
+    &["auth"],
+    &["engine"],
+    &["admin"],
+    &["api", "mercure"],
+    &["http"],
+];
 
 fn layers_of(crate_name: &str) -> Option<Layers> {
     match crate_name {

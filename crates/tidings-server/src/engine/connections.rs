@@ -4,12 +4,14 @@
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
-use mio::net::TcpStream;
-use mio::{Interest as Readiness, Registry, Token};
+use mio::net::{TcpStream, UnixStream};
+use mio::{Interest as Readiness, Registry, Token, event};
+use socket2::SockRef;
 use tidings_core::cursor::Position;
-use tidings_core::limits::STREAM_INPUT_BYTES_MAX;
+use tidings_core::limits::{ACKNOWLEDGE_TIME_MAX, STREAM_INPUT_BYTES_MAX};
 use tidings_core::pages::Pages;
 use tidings_core::shard::{Answer, Filter, Port, SubscriberId, Written};
 
@@ -17,6 +19,7 @@ use super::body::Queue;
 use super::inbox::{Attached, ConnectionGuard};
 use super::reader::Reader;
 use super::tail::Tail;
+use super::tls::TlsSocket;
 
 /// The token of a shard's waker; subscribers' tokens are their slots.
 pub(crate) const WAKER: Token = Token(usize::MAX);
@@ -36,6 +39,8 @@ struct Connection {
     generation: u32,
     /// The socket is registered for writability, because it was full once.
     watched: bool,
+    /// The socket is full now.
+    full: bool,
     /// Bytes that the client has sent since the stream began.
     input_bytes: u32,
     stream: Stream,
@@ -43,8 +48,69 @@ struct Connection {
 }
 
 enum Stream {
-    Socket(TcpStream),
     Body(Arc<Queue>),
+    Tcp(TcpStream),
+    Tls(Box<TlsSocket>),
+    Unix(UnixStream),
+}
+
+impl Stream {
+    /// What is to be watched, if it is a socket.
+    fn source(&mut self) -> Option<&mut dyn event::Source> {
+        match self {
+            Self::Body(_) => None,
+            Self::Tcp(socket) => Some(socket),
+            Self::Tls(tls) => Some(tls.socket()),
+            Self::Unix(socket) => Some(socket),
+        }
+    }
+
+    /// Takes what it can without waiting.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Body(_) => unreachable!("whoever has a body does not ask for its socket"),
+            Self::Tcp(socket) => write_all(socket, bytes),
+            Self::Tls(tls) => tls.write(bytes),
+            Self::Unix(socket) => write_all(socket, bytes),
+        }
+    }
+
+    /// Reads once and drops what came; 0: the client has ended its side.
+    fn discard(&mut self, scratch: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Body(_) => Err(io::ErrorKind::WouldBlock.into()),
+            Self::Tcp(socket) => socket.read(scratch),
+            Self::Tls(tls) => tls.discard(),
+            Self::Unix(socket) => socket.read(scratch),
+        }
+    }
+
+    /// How long the kernel waits for acknowledgements.
+    fn set_acknowledge_time_max(&mut self, time: Option<Duration>) {
+        let set = match self {
+            Self::Body(_) | Self::Unix(_) => return,
+            Self::Tcp(socket) => SockRef::from(&*socket).set_tcp_user_timeout(time),
+            Self::Tls(tls) => SockRef::from(&*tls.socket()).set_tcp_user_timeout(time),
+        };
+        if let Err(error) = set {
+            tracing::debug!(%error, "no TCP_USER_TIMEOUT");
+        }
+    }
+}
+
+/// Writes until all is written or no more is taken.
+fn write_all(socket: &mut impl Write, bytes: &[u8]) -> io::Result<usize> {
+    let mut taken = 0;
+    while taken < bytes.len() {
+        match socket.write(&bytes[taken..]) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => taken += written,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(taken)
 }
 
 // 40 of them; mio adds 8 where debug assertions are on.
@@ -70,28 +136,36 @@ impl Connections {
         label: Option<Box<str>>,
         guard: Option<ConnectionGuard>,
     ) -> bool {
-        let stream = match attached {
+        let mut stream = match attached {
             Attached::Body(queue) => {
                 if !queue.attach(id) {
                     return false;
                 }
                 Stream::Body(queue)
             }
-            Attached::Socket(socket) => {
-                let mut socket = TcpStream::from_std(socket);
-                let token = Token(id.slot as usize);
-                // Only for the client's end. Writability is of interest once the socket was full.
-                if let Err(error) = self.registry.register(&mut socket, token, Readiness::READABLE)
-                {
-                    tracing::warn!(%error, "a subscriber's socket can't be watched");
+            Attached::Tcp(socket) => Stream::Tcp(TcpStream::from_std(socket)),
+            Attached::Tls(socket, session) => {
+                let mut tls = TlsSocket::new(TcpStream::from_std(socket), *session);
+                // What the client has sent behind its request was read before, perhaps.
+                if !tls.digest().unwrap_or(false) {
                     return false;
                 }
-                Stream::Socket(socket)
+                Stream::Tls(Box::new(tls))
             }
+            Attached::Unix(socket) => Stream::Unix(UnixStream::from_std(socket)),
         };
+        if let Some(socket) = stream.source() {
+            let token = Token(id.slot as usize);
+            // Only for the client's end. Writability is of interest once the socket was full.
+            if let Err(error) = self.registry.register(socket, token, Readiness::READABLE) {
+                tracing::warn!(%error, "a subscriber's socket can't be watched");
+                return false;
+            }
+        }
         let connection = Connection {
             generation: id.generation,
             watched: false,
+            full: false,
             input_bytes: 0,
             stream,
             _guard: guard,
@@ -125,12 +199,11 @@ impl Connections {
         let Some(connection) = self.connections.get_mut(id.slot) else {
             return false;
         };
-        let Stream::Socket(socket) = &mut connection.stream else { return true };
         loop {
-            match socket.read(&mut self.scratch) {
+            match connection.stream.discard(&mut self.scratch) {
                 Ok(0) => return false,
                 Ok(bytes) => {
-                    let bytes = u32::try_from(bytes).expect("the scratch buffer is small");
+                    let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
                     connection.input_bytes = connection.input_bytes.saturating_add(bytes);
                     if connection.input_bytes as usize > STREAM_INPUT_BYTES_MAX {
                         return false;
@@ -142,6 +215,48 @@ impl Connections {
             }
         }
     }
+
+    /// The socket takes more again: what TLS holds leaves first. `false`: it does not take all
+    /// of that.
+    ///
+    /// # Errors
+    /// Where the connection is broken.
+    pub(crate) fn make_room(&mut self, id: SubscriberId) -> io::Result<bool> {
+        let Some(connection) = self.connections.get_mut(id.slot) else { return Ok(false) };
+        if let Stream::Tls(tls) = &mut connection.stream
+            && !tls.flush()?
+        {
+            return Ok(false);
+        }
+        if connection.full {
+            connection.full = false;
+            connection.stream.set_acknowledge_time_max(Some(ACKNOWLEDGE_TIME_MAX));
+        }
+        Ok(true)
+    }
+}
+
+impl Connection {
+    /// The socket has taken less than there was. From now on it tells when it takes more.
+    ///
+    /// # Errors
+    /// Where it can't be watched.
+    fn handle_full(&mut self, slot: u32, registry: &Registry) -> io::Result<()> {
+        if !self.full {
+            self.full = true;
+            // The kernel would count the time in which a client reads nothing as time without
+            // acknowledgement, although it acknowledges: what it may take is up to it.
+            self.stream.set_acknowledge_time_max(None);
+        }
+        if !self.watched
+            && let Some(socket) = self.stream.source()
+        {
+            let both = Readiness::READABLE | Readiness::WRITABLE;
+            registry.reregister(socket, Token(slot as usize), both)?;
+            self.watched = true;
+        }
+        Ok(())
+    }
 }
 
 impl Port for Connections {
@@ -149,29 +264,15 @@ impl Port for Connections {
         let Some(connection) = self.connections.get_mut(id.slot) else {
             return Written::Gone;
         };
-        let socket = match &mut connection.stream {
-            Stream::Body(queue) => return queue.write(bytes),
-            Stream::Socket(socket) => socket,
-        };
-        let mut taken = 0;
-        while taken < bytes.len() {
-            match socket.write(&bytes[taken..]) {
-                Ok(0) => return Written::Gone,
-                Ok(written) => taken += written,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    if !connection.watched {
-                        let both = Readiness::READABLE | Readiness::WRITABLE;
-                        let token = Token(id.slot as usize);
-                        if self.registry.reregister(socket, token, both).is_err() {
-                            return Written::Gone;
-                        }
-                        connection.watched = true;
-                    }
-                    break;
-                }
-                Err(_) => return Written::Gone,
-            }
+        if let Stream::Body(queue) = &connection.stream {
+            return queue.write(bytes);
+        }
+        let Ok(taken) = connection.stream.write(bytes) else { return Written::Gone };
+        // TLS may have taken all and still hold some of it.
+        let held = matches!(&connection.stream, Stream::Tls(tls) if tls.is_full());
+        if (taken < bytes.len() || held) && connection.handle_full(id.slot, &self.registry).is_err()
+        {
+            return Written::Gone;
         }
         Written::Bytes(taken)
     }
@@ -193,9 +294,10 @@ impl Port for Connections {
             self.labels.shrink_to_fit();
         }
         match connection.stream {
-            // Dropping the socket closes it, and epoll forgets it.
-            Stream::Socket(_) => {}
             Stream::Body(queue) => queue.end(),
+            // Dropping a socket closes it, and epoll forgets it.
+            Stream::Tcp(_) | Stream::Unix(_) => {}
+            Stream::Tls(tls) => tls.close(),
         }
     }
 }

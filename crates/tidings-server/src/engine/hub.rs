@@ -2,7 +2,6 @@
 //! Knows nothing of HTTP requests, and of sockets only that shards own them.
 
 use std::io;
-use std::net::TcpStream;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -217,10 +216,10 @@ impl Hub {
     pub(crate) fn attach_socket(
         &self,
         subscribed: Subscribed,
-        socket: TcpStream,
+        socket: Attached,
         guard: ConnectionGuard,
     ) {
-        attach(self.emptiest_shard(), subscribed, Attached::Socket(socket), Some(guard));
+        attach(self.emptiest_shard(), subscribed, socket, Some(guard));
     }
 
     /// A page of what was published before: at most `events` events from `start` on (fewer where

@@ -3,12 +3,14 @@
 
 use std::io;
 use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use mio::{Registry, Token, Waker};
 use prometheus_client::metrics::gauge::Gauge;
+use rustls::ServerConnection;
 use tidings_core::event::Topics;
 use tidings_core::shard::{Interest, Page, SubscriberId};
 use tidings_core::topic::Sketch;
@@ -44,10 +46,14 @@ pub(crate) struct Attach {
 
 /// What a subscriber is connected by.
 pub(crate) enum Attached {
-    /// A socket of its own.
-    Socket(TcpStream),
     /// A body that somebody else writes to a socket.
     Body(Arc<Queue>),
+    /// A socket of its own.
+    Tcp(TcpStream),
+    /// The same, and TLS on it.
+    Tls(TcpStream, Box<ServerConnection>),
+    /// A Unix socket of its own.
+    Unix(UnixStream),
 }
 
 /// How many connections may still come, and how many are open.

@@ -16,9 +16,10 @@ mod shard_thread;
 mod tail;
 mod takeover;
 mod terms;
+mod tls;
 
 pub use hub::Hub;
-pub(crate) use inbox::ConnectionGuard;
+pub(crate) use inbox::{Attached, ConnectionGuard};
 pub use place::{Start, Verdict};
 pub(crate) use pump::now;
 pub use takeover::Takeover;

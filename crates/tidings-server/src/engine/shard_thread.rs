@@ -107,7 +107,11 @@ impl Driver {
             if ended && !self.connections.is_alive(id) {
                 self.shard.remove(id, &mut self.connections);
             } else if event.is_writable() {
-                self.shard.handle_writable(id, now, &mut self.connections);
+                match self.connections.make_room(id) {
+                    Ok(true) => self.shard.handle_writable(id, now, &mut self.connections),
+                    Ok(false) => {}
+                    Err(_) => self.shard.remove(id, &mut self.connections),
+                }
             }
         }
     }

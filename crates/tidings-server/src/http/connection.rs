@@ -4,8 +4,8 @@
 use std::convert::Infallible;
 use std::future::poll_fn;
 use std::io;
-use std::net::SocketAddr;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -13,26 +13,24 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::ConnectInfo;
 use axum::http::{Request, Response};
-use bytes::Bytes;
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::Service;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use socket2::SockRef;
 use tidings_core::limits::{
-    HEAD_BYTES_MAX, HEAD_TIME_MAX, HEADERS_MAX, HTTP2_SEND_BYTES_MAX, HTTP2_STREAMS_MAX,
-    SOCKET_UNSENT_BYTES_MAX,
+    HEAD_BYTES_MAX, HEAD_TIME_MAX, HEADERS_MAX, HTTP2_CONNECTION_WINDOW_BYTES, HTTP2_ERRORS_MAX,
+    HTTP2_RESETS_WAITING_MAX, HTTP2_SEND_BYTES_MAX, HTTP2_STREAM_WINDOW_BYTES, HTTP2_STREAMS_MAX,
 };
-use tokio::io::AsyncReadExt;
-use tokio::net::TcpStream;
 use tower_service::Service as _;
 
+use super::arrive::{Arrived, Terms, arrive};
+use super::begun::Begun;
+use super::head_time::{Arrivals, HeadTimer};
 use super::linger::linger;
+use super::socket::Socket;
 use super::wire::Wire;
 use crate::engine::{ConnectionGuard, Hub, Subscribed, Takeover};
-
-/// What an HTTP/2 client begins with (RFC 9113, section 3.4).
-const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+use crate::peer::{Peer, Proxies};
 
 /// How often a silent HTTP/2 connection is asked whether it is still there, and how long it may
 /// take to say so.
@@ -40,55 +38,45 @@ const HTTP2_PING: Duration = Duration::from_secs(20);
 
 /// Runs the router on one connection until it ends or is taken over.
 pub(super) async fn drive(
-    mut stream: TcpStream,
-    peer: SocketAddr,
+    socket: Socket,
+    peer: Peer,
+    terms: Terms,
     router: Router,
     hub: Hub,
     guard: ConnectionGuard,
 ) {
-    let begun = tokio::time::timeout(HEAD_TIME_MAX, begin(&mut stream)).await;
-    let Ok(Ok(begun)) = begun else {
-        tracing::debug!(%peer, "no request came");
-        return;
+    // On the heap, and only for as long as it takes: what a handshake needs is much.
+    let arrived = Box::pin(arrive(socket, peer, &terms, hub.metrics())).await;
+    let Arrived { socket, peer, http2 } = match arrived {
+        Ok(arrived) => arrived,
+        Err(error) => {
+            tracing::debug!(?peer, %error, "no request came");
+            return;
+        }
     };
-    let result = if begun.starts_with(HTTP2_PREFACE) {
-        drive_http2(begun, stream, peer, router, &hub).await
+    let requests = Requests { router, peer, proxies: terms.proxies, takeover: None };
+    let result = if http2 {
+        drive_http2(socket, requests, &hub).await
     } else {
-        drive_http1(begun, stream, peer, router, &hub, guard).await
+        drive_http1(socket, requests, &hub, guard).await
     };
     if let Err(error) = result {
-        tracing::debug!(%peer, %error, "a connection has failed");
-    }
-}
-
-/// Reads until it is plain which HTTP the client speaks.
-async fn begin(stream: &mut TcpStream) -> io::Result<Bytes> {
-    let mut buffer = [0; 1024];
-    let mut length = 0;
-    loop {
-        let bytes = stream.read(&mut buffer[length..]).await?;
-        length += bytes;
-        let compared = length.min(HTTP2_PREFACE.len());
-        let may_be_http2 = buffer[..compared] == HTTP2_PREFACE[..compared];
-        if bytes == 0 || !may_be_http2 || compared == HTTP2_PREFACE.len() {
-            return Ok(Bytes::copy_from_slice(&buffer[..length]));
-        }
+        tracing::debug!(?peer, %error, "a connection has failed");
     }
 }
 
 async fn drive_http1(
-    begun: Bytes,
-    stream: TcpStream,
-    peer: SocketAddr,
-    router: Router,
+    socket: Begun<Socket>,
+    requests: Requests,
     hub: &Hub,
     guard: ConnectionGuard,
 ) -> io::Result<()> {
     let takeover = Takeover::default();
-    let wire = TokioIo::new(Wire::new(begun, stream, takeover.clone()));
-    let requests = Requests { router, peer, takeover: Some(takeover.clone()) };
+    let arrivals = Arrivals::default();
+    let wire = TokioIo::new(Wire::new(socket, takeover.clone(), arrivals.clone()));
+    let requests = Requests { takeover: Some(takeover.clone()), ..requests };
     let mut connection = http1::Builder::new()
-        .timer(TokioTimer::new())
+        .timer(HeadTimer::new(arrivals))
         .header_read_timeout(HEAD_TIME_MAX)
         .max_buf_size(HEAD_BYTES_MAX)
         .max_headers(HEADERS_MAX)
@@ -109,48 +97,35 @@ async fn drive_http1(
         }
     })
     .await;
-    let stream = connection.into_parts().io.into_inner().into_stream();
+    let socket = connection.into_parts().io.into_inner().into_socket();
     match end {
-        Ok(Some(subscribed)) => hand_over(stream, subscribed, hub, guard),
+        Ok(Some(subscribed)) => {
+            hub.attach_socket(subscribed, socket.into_attached()?, guard);
+            Ok(())
+        }
         Ok(None) => {
-            linger(stream).await;
+            linger(socket).await;
             Ok(())
         }
         Err(error) => {
-            // hyper has answered what it could (400, 408, 431); let the answer arrive.
-            linger(stream).await;
+            // hyper has answered what it could (400, 431); let the answer arrive.
+            linger(socket).await;
             Err(io::Error::other(error))
         }
     }
 }
 
-/// Gives a socket to a shard.
-fn hand_over(
-    stream: TcpStream,
-    subscribed: Subscribed,
-    hub: &Hub,
-    guard: ConnectionGuard,
-) -> io::Result<()> {
-    let stream = stream.into_std()?;
-    SockRef::from(&stream).set_tcp_notsent_lowat(SOCKET_UNSENT_BYTES_MAX)?;
-    hub.attach_socket(subscribed, stream, guard);
-    Ok(())
-}
-
-async fn drive_http2(
-    begun: Bytes,
-    stream: TcpStream,
-    peer: SocketAddr,
-    router: Router,
-    hub: &Hub,
-) -> io::Result<()> {
-    let wire = TokioIo::new(Wire::new(begun, stream, Takeover::default()));
-    let requests = Requests { router, peer, takeover: None };
+async fn drive_http2(socket: Begun<Socket>, requests: Requests, hub: &Hub) -> io::Result<()> {
+    let wire = TokioIo::new(Wire::new(socket, Takeover::default(), Arrivals::default()));
     let connection = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
         .keep_alive_interval(HTTP2_PING)
         .keep_alive_timeout(HTTP2_PING)
         .max_concurrent_streams(HTTP2_STREAMS_MAX)
+        .max_pending_accept_reset_streams(HTTP2_RESETS_WAITING_MAX)
+        .max_local_error_reset_streams(HTTP2_ERRORS_MAX)
+        .initial_stream_window_size(HTTP2_STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(HTTP2_CONNECTION_WINDOW_BYTES)
         .max_send_buf_size(HTTP2_SEND_BYTES_MAX)
         .max_header_list_size(u32::try_from(HEAD_BYTES_MAX).unwrap_or(u32::MAX))
         .serve_connection(wire, requests);
@@ -166,7 +141,8 @@ async fn drive_http2(
 /// The router, as hyper calls it.
 struct Requests {
     router: Router,
-    peer: SocketAddr,
+    peer: Peer,
+    proxies: Arc<Proxies>,
     /// Where the connection can be taken over.
     takeover: Option<Takeover>,
 }
@@ -178,9 +154,14 @@ impl Service<Request<Incoming>> for Requests {
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let mut request = request.map(Body::new);
-        request.extensions_mut().insert(ConnectInfo(self.peer));
+        let client = self.proxies.client(&self.peer, request.headers());
+        let extensions = request.extensions_mut();
+        extensions.insert(client);
+        if let Some(address) = self.peer.address {
+            extensions.insert(ConnectInfo(address));
+        }
         if let Some(takeover) = &self.takeover {
-            request.extensions_mut().insert(takeover.clone());
+            extensions.insert(takeover.clone());
         }
         // A router is always ready, and a clone of it is a counter.
         Box::pin(self.router.clone().call(request))

@@ -3,14 +3,16 @@
 
 use tidings_core::limits::{LINGER_BYTES_MAX, LINGER_TIME_MAX};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+
+use super::socket::Socket;
 
 /// Ends a connection so that the answer arrives: closing while the client still sends would
 /// reset it, and the answer with it.
-pub(super) async fn linger(mut stream: TcpStream) {
-    if stream.shutdown().await.is_err() {
+pub(super) async fn linger(mut stream: Socket) {
+    // TLS says its goodbye first, for which a client that reads nothing may leave no room.
+    let Ok(Ok(())) = tokio::time::timeout(LINGER_TIME_MAX, stream.shutdown()).await else {
         return;
-    }
+    };
     let drain = async {
         let mut scratch = [0; 4096];
         let mut left = LINGER_BYTES_MAX;

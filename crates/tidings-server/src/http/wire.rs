@@ -1,30 +1,30 @@
-//! A socket as hyper sees it: with the bytes that were read to tell HTTP/1 from HTTP/2, and with
-//! a word to the takeover when all that was written has left. Knows nothing of HTTP.
+//! A socket as hyper sees it: with a word to the takeover when all that was written has left, and
+//! a count of what has come for those who watch the time. Knows nothing of HTTP.
 
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
+use super::begun::Begun;
+use super::head_time::Arrivals;
+use super::socket::Socket;
 use crate::engine::Takeover;
 
 pub(super) struct Wire {
-    /// What was read before hyper had the socket.
-    begun: Bytes,
-    stream: TcpStream,
+    socket: Begun<Socket>,
     takeover: Takeover,
+    arrivals: Arrivals,
 }
 
 impl Wire {
-    pub(super) fn new(begun: Bytes, stream: TcpStream, takeover: Takeover) -> Self {
-        Self { begun, stream, takeover }
+    pub(super) fn new(socket: Begun<Socket>, takeover: Takeover, arrivals: Arrivals) -> Self {
+        Self { socket, takeover, arrivals }
     }
 
-    pub(super) fn into_stream(self) -> TcpStream {
-        self.stream
+    pub(super) fn into_socket(self) -> Socket {
+        self.socket.into_stream()
     }
 }
 
@@ -34,12 +34,11 @@ impl AsyncRead for Wire {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.begun.has_remaining() {
-            let bytes = self.begun.len().min(buffer.remaining());
-            buffer.put_slice(&self.begun.split_to(bytes));
-            return Poll::Ready(Ok(()));
+        let read = Pin::new(&mut self.socket).poll_read(context, buffer);
+        if read.is_ready() {
+            self.arrivals.handle_read();
         }
-        Pin::new(&mut self.stream).poll_read(context, buffer)
+        read
     }
 }
 
@@ -50,7 +49,7 @@ impl AsyncWrite for Wire {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         self.takeover.handle_write();
-        Pin::new(&mut self.stream).poll_write(context, bytes)
+        Pin::new(&mut self.socket).poll_write(context, bytes)
     }
 
     fn poll_write_vectored(
@@ -59,16 +58,16 @@ impl AsyncWrite for Wire {
         bytes: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         self.takeover.handle_write();
-        Pin::new(&mut self.stream).poll_write_vectored(context, bytes)
+        Pin::new(&mut self.socket).poll_write_vectored(context, bytes)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        self.socket.is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         // hyper flushes the socket only once its own buffer is empty.
-        let flushed = Pin::new(&mut self.stream).poll_flush(context);
+        let flushed = Pin::new(&mut self.socket).poll_flush(context);
         if let Poll::Ready(Ok(())) = flushed {
             self.takeover.handle_flush();
         }
@@ -76,6 +75,6 @@ impl AsyncWrite for Wire {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
+        Pin::new(&mut self.socket).poll_shutdown(context)
     }
 }

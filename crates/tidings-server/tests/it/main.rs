@@ -6,5 +6,7 @@
 
 mod api;
 mod bad_input;
+mod incoming;
 mod sockets;
+mod tls;
 mod world;

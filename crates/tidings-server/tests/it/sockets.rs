@@ -10,14 +10,14 @@ use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tidings_core::limits::{BODY_QUEUE_BYTES_MAX, STREAM_INPUT_BYTES_MAX};
 use tidings_server::Config;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 
 use crate::world::{World, request};
 
 /// Nothing here takes this long; waiting for what does not come ends here.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A world that listens on a socket.
 async fn listen(config: Config) -> (World, SocketAddr, JoinHandle<()>) {
@@ -38,7 +38,7 @@ async fn connect(address: SocketAddr, text: &str) -> TcpStream {
 }
 
 /// Reads until the text has come; gives all that was read.
-async fn until(socket: &mut TcpStream, text: &str) -> String {
+pub(crate) async fn until(socket: &mut (impl AsyncRead + Unpin), text: &str) -> String {
     let mut read = Vec::new();
     let reading = async {
         while !String::from_utf8_lossy(&read).contains(text) {
@@ -53,7 +53,7 @@ async fn until(socket: &mut TcpStream, text: &str) -> String {
 }
 
 /// Reads to the end of the connection.
-async fn rest(socket: &mut TcpStream) -> String {
+pub(crate) async fn rest(socket: &mut (impl AsyncRead + Unpin)) -> String {
     let mut read = Vec::new();
     let reading = socket.read_to_end(&mut read);
     let _ = tokio::time::timeout(PATIENCE, reading).await.expect("the connection ends");
