@@ -45,7 +45,8 @@ export class Hub {
 
   // For good: nothing of it stays.
   async stop() {
-    await this.#end("SIGTERM");
+    // Not SIGTERM: nobody here waits for a drain.
+    await this.#end("SIGINT");
     if (this.#directory) await rm(this.#directory, { recursive: true, force: true });
   }
 

@@ -185,7 +185,30 @@ pub const HEARTBEAT: Duration = Duration::from_secs(15);
 /// The `retry` sent to clients at the start of a stream (default; a setting), before jitter.
 pub const RETRY: Duration = Duration::from_secs(2);
 
-/// How long a shutdown waits for what is being written (default; a setting).
+/// How long a connection lasts at most, and a stream on it (default; a setting). Each gets its own
+/// between four fifths and all of it, so that a crowd that came together does not come back so.
+/// Clients reconnect and lose nothing; what they were connected through (an old address, a proxy
+/// that is to go, a node with more than its share) is not kept for ever.
+pub const CONNECTION_LIFE_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How long before a stream ends with its token a client is told (default; a setting): time to
+/// fetch a new token, some attempts included.
+pub const RENEW_BEFORE: Duration = Duration::from_secs(60);
+
+/// How long a stream that has to end may take for the rest of the frame that was cut. Then it is
+/// cut off: its client has no right to more, or is not there.
+pub const CLOSING_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// Over how long a shutdown ends the streams (default; a setting): a crowd that is told to go all
+/// at once comes back all at once, somewhere else.
+pub const DRAIN: Duration = Duration::from_secs(30);
+
+/// The longest time between the ends of two streams in a drain: a hub with three subscribers need
+/// not take all of its time.
+pub const DRAIN_GAP_MAX: Duration = Duration::from_secs(1);
+
+/// How long a shutdown waits, once all streams were to end, for what is still being written
+/// (default; a setting).
 pub const SHUTDOWN_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// How long an event waits for others that may leave in the same write, unless set.

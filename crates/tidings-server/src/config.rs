@@ -15,6 +15,9 @@ pub struct Config {
     /// How long an event waits for others that may leave in the same write. Zero joins only what
     /// comes faster than it can be written.
     pub coalesce: Duration,
+    /// How long a connection lasts at most, and a stream on it; without it, as long as its client
+    /// likes. Each gets its own time between four fifths and all of it.
+    pub connection_life_max: Option<Duration>,
     /// Open connections in all.
     pub connections_max: usize,
     /// `data` of one event, in bytes.
@@ -22,8 +25,12 @@ pub struct Config {
     /// What `GET /events` without a topic subscribes to; without it, that is an error which says
     /// to name topics.
     pub default_selectors: Option<Selectors>,
+    /// Over how long a shutdown ends the streams, one after the other.
+    pub drain: Duration,
     /// Silence after which a stream gets a heartbeat.
     pub heartbeat: Duration,
+    /// How long before a stream ends with what gave the right to it, its client is told.
+    pub renew_before: Duration,
     /// The reconnection time that clients are told at the start of a stream. Each gets its own
     /// within ± 20 %, so that a crowd comes back spread out.
     pub retry: Duration,
@@ -31,7 +38,7 @@ pub struct Config {
     pub selectors_max: usize,
     /// Threads that own subscribers' sockets.
     pub shards: NonZero<usize>,
-    /// How long a shutdown waits for what is being written.
+    /// How long a shutdown waits, once the streams were to end, for what is still being written.
     pub shutdown_time_max: Duration,
     /// Frames kept ready in memory behind the tail, in bytes.
     pub tail_bytes_max: usize,
@@ -42,10 +49,13 @@ impl Default for Config {
         Self {
             batch_bytes_max: limits::BATCH_BYTES_MAX,
             coalesce: limits::COALESCE,
+            connection_life_max: Some(limits::CONNECTION_LIFE_MAX),
             connections_max: limits::CONNECTIONS_MAX,
             data_bytes_max: limits::DATA_BYTES_MAX,
             default_selectors: None,
+            drain: limits::DRAIN,
             heartbeat: limits::HEARTBEAT,
+            renew_before: limits::RENEW_BEFORE,
             retry: limits::RETRY,
             selectors_max: limits::SELECTORS_PER_SUBSCRIPTION_MAX,
             shards: std::thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN),

@@ -18,6 +18,16 @@ pub(crate) struct Received {
     pub(crate) number: u8,
 }
 
+impl Received {
+    /// Whether somebody at a terminal waits for the end: Ctrl-C.
+    pub(crate) fn is_interrupt(self) -> bool {
+        self.number == INTERRUPT
+    }
+}
+
+const INTERRUPT: u8 = 2;
+const TERMINATE: u8 = 15;
+
 impl Signals {
     /// # Errors
     /// Where the system does not let us.
@@ -31,8 +41,8 @@ impl Signals {
     /// Waits for the next one. Cancel safe.
     pub(crate) async fn next(&mut self) -> Received {
         tokio::select! {
-            _ = self.interrupt.recv() => Received { name: "SIGINT", number: 2 },
-            _ = self.terminate.recv() => Received { name: "SIGTERM", number: 15 },
+            _ = self.interrupt.recv() => Received { name: "SIGINT", number: INTERRUPT },
+            _ = self.terminate.recv() => Received { name: "SIGTERM", number: TERMINATE },
         }
     }
 }

@@ -14,6 +14,8 @@ pub struct Holdings {
     pub index_is_bare: bool,
     /// Timers in the wheel.
     pub timers: usize,
+    /// Lives that have an end.
+    pub lives: usize,
     /// Who waits for a turn.
     pub behind: usize,
     /// The longest rest of a frame that a session keeps, in bytes.
@@ -26,9 +28,10 @@ impl Holdings {
     /// Whether it is nothing at all.
     #[must_use]
     pub fn is_nothing(&self) -> bool {
-        let Self { subscribers, entries, index_is_bare, timers, behind, cut_bytes_max, scratch } =
-            *self;
-        index_is_bare && [subscribers, entries, timers, behind, cut_bytes_max, scratch] == [0; 6]
+        let Self { subscribers, entries, index_is_bare, timers, lives, .. } = *self;
+        let Self { behind, cut_bytes_max, scratch, .. } = *self;
+        let held = [subscribers, entries, timers, lives, behind, cut_bytes_max, scratch];
+        index_is_bare && held == [0; 7]
     }
 }
 
@@ -43,6 +46,7 @@ impl Shard {
             entries: self.audiences.entries(),
             index_is_bare: self.audiences.is_bare(),
             timers: self.heartbeats.len(),
+            lives: self.lives.len(),
             behind: self.behind.len(),
             cut_bytes_max: sessions.map(|session| session.rest_bytes()).max().unwrap_or(0),
             scratch: self.touched.len() + self.joiner.len() + pending,

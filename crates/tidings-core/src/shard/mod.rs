@@ -6,15 +6,18 @@
 
 mod audience;
 mod coalesce;
+mod ending;
 mod heartbeats;
 #[cfg(any(test, feature = "testing"))]
 mod holdings;
 mod join;
+mod lives;
 mod port;
 mod wheel;
 mod write;
 
 use std::collections::VecDeque;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -22,12 +25,14 @@ pub use self::coalesce::Coalesce;
 #[cfg(any(test, feature = "testing"))]
 pub use self::holdings::Holdings;
 pub use self::port::{
-    Answer, Counts, Delivery, Filter, Framing, Interest, Page, Port, SubscriberId, Written,
+    Answer, Counts, Delivery, EndReason, Filter, Framing, Interest, Life, Page, Port, SubscriberId,
+    Written,
 };
 
 use self::audience::{Audiences, Seat};
 use self::heartbeats::Heartbeats;
 use self::join::{Joiner, Replay};
+use self::lives::Lives;
 use crate::cursor::{Incarnation, Position};
 use crate::limits::{PASS_EVENTS_MAX, PASS_TURNS_MAX};
 use crate::pages::Pages;
@@ -41,6 +46,9 @@ pub struct Shard {
     incarnation: Incarnation,
     heartbeats: Heartbeats,
     heartbeat: Frame,
+    lives: Lives,
+    /// Once the shard drains: when those whose streams end are to come back, in milliseconds.
+    last_retry: Option<RangeInclusive<u32>>,
     subscribers: Pages<Subscriber>,
     generation: u32,
     audiences: Audiences,
@@ -66,7 +74,8 @@ struct Subscriber {
     framing: Framing,
 }
 
-// Beside it, a subscriber has a timer in the wheel (12 bytes) and a number in its audience (4).
+// Beside it, a subscriber has a timer in the wheel (12 bytes) and a number in its audience (4);
+// if its life has an end, an entry for that.
 const _: () = assert!(size_of::<Subscriber>() <= 56, "there may be a million of them");
 
 impl Shard {
@@ -82,6 +91,8 @@ impl Shard {
             incarnation,
             heartbeats: Heartbeats::new(heartbeat, now),
             heartbeat: Frame::heartbeat(),
+            lives: Lives::new(now),
+            last_retry: None,
             subscribers: Pages::default(),
             generation: 0,
             audiences: Audiences::default(),
@@ -130,7 +141,7 @@ impl Shard {
 
     /// Adds a subscriber. Nothing is written before the next [`Shard::handle_turn`].
     pub fn subscribe(&mut self, interest: Interest, now: Instant) -> SubscriberId {
-        let Interest { filter, next, framing } = interest;
+        let Interest { filter, next, framing, life } = interest;
         let slot = self.subscribers.next_slot();
         self.generation = self.generation.wrapping_add(1);
         let id = SubscriberId { slot, generation: self.generation };
@@ -145,6 +156,9 @@ impl Shard {
         };
         self.subscribers.put(slot, subscriber);
         self.heartbeats.start(slot, written);
+        if let Some(life) = life {
+            self.lives.start(slot, &life);
+        }
         self.behind.push_back(id);
         id
     }
@@ -307,12 +321,15 @@ impl Shard {
     /// When [`Shard::handle_timeout`] has to be called, if nothing happens before.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.heartbeats.poll_timeout()
+        let due = [self.heartbeats.poll_timeout(), self.lives.poll_timeout()];
+        due.into_iter().flatten().min()
     }
 
-    /// Writes the heartbeats that are due.
+    /// Ends the streams whose time has come, tells those whose time is short, and writes the
+    /// heartbeats that are due.
     pub fn handle_timeout(&mut self, now: Instant, port: &mut impl Port) {
         let tick = self.heartbeats.tick(now);
+        self.handle_lives(now, tick, port);
         while let Some(slot) = self.heartbeats.expire(tick) {
             let subscriber = &self.subscribers[slot];
             let is_due = self.heartbeats.is_due(slot, subscriber.written, tick);
@@ -331,22 +348,6 @@ impl Shard {
                     self.block(slot, next, Some(bytes.slice(taken..)));
                 }
                 Written::Bytes(_) => {}
-            }
-        }
-    }
-
-    /// Ends one subscriber's stream properly: what was begun is finished first.
-    pub fn end_one(&mut self, id: SubscriberId, port: &mut impl Port) {
-        if self.is_current(id) && self.subscribers[id.slot].session.handle_close() {
-            self.end(id.slot, port);
-        }
-    }
-
-    /// Ends all streams: those whose last frame was cut once it is whole, the others now.
-    pub fn end_all(&mut self, port: &mut impl Port) {
-        for slot in self.slots() {
-            if self.subscribers[slot].session.handle_close() {
-                self.end(slot, port);
             }
         }
     }

@@ -2,6 +2,7 @@
 //! and wishes to read out. Knows nothing of what a shard makes of them.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 
@@ -79,6 +80,31 @@ pub struct Interest {
     pub next: Position,
     /// How the bytes are framed.
     pub framing: Framing,
+    /// How long it may last; without it, as long as its client likes.
+    pub life: Option<Life>,
+}
+
+/// How long a stream may last.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Life {
+    /// When its client is told by `tidings.renew` that it will end, if there is something that the
+    /// client can do about it.
+    pub renew: Option<Instant>,
+    /// When it ends.
+    pub ends: Instant,
+    /// Why it ends then.
+    pub reason: EndReason,
+}
+
+/// Why a stream ends before its client leaves.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum EndReason {
+    /// Its connection has lasted long enough.
+    Aged,
+    /// The hub sends all its subscribers elsewhere.
+    Drained,
+    /// The right to it was given until then.
+    Expired,
 }
 
 /// Which events somebody gets. Those with the same filter share it in their shard.
@@ -163,4 +189,12 @@ pub struct Counts {
     pub resets: u64,
     /// Heartbeats.
     pub heartbeats: u64,
+    /// Times a client was told that its stream will end.
+    pub renewals: u64,
+    /// Streams that ended because their connection had lasted long enough.
+    pub aged: u64,
+    /// Streams that a drain ended.
+    pub drained: u64,
+    /// Streams that ended with the right to them.
+    pub expired: u64,
 }

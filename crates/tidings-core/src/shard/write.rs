@@ -1,5 +1,5 @@
 //! How bytes get from a shard to its connections: whole runs in one write where they fit, and
-//! what becomes of a session whose connection takes less, breaks or ends.
+//! what becomes of a session whose connection takes less or breaks.
 //! Knows nothing of how it came about that somebody gets something.
 
 use std::sync::Arc;
@@ -8,10 +8,10 @@ use bytes::Bytes;
 
 use super::Shard;
 use super::join::{Replay, bits};
-use super::port::{Delivery, Framing, Placed, Port, SubscriberId, Written};
+use super::port::{Delivery, Placed, Port, SubscriberId, Written};
 use crate::cursor::{Cursor, Position};
 use crate::session::Phase;
-use crate::sse::{Frame, LAST_CHUNK};
+use crate::sse::Frame;
 
 impl Shard {
     /// Writes what a live subscriber gets in this pass.
@@ -149,23 +149,13 @@ impl Shard {
         written
     }
 
-    /// Ends a stream whose last frame is whole. A connection that does not even take the five
-    /// bytes of the last chunk is closed without them: its client reconnects all the same.
-    pub(super) fn end(&mut self, slot: u32, port: &mut impl Port) {
-        let subscriber = &self.subscribers[slot];
-        if subscriber.framing == Framing::Chunked {
-            let id = SubscriberId { slot, generation: subscriber.generation };
-            let _ = port.write(id, &Bytes::from_static(LAST_CHUNK));
-        }
-        self.close(slot, port);
-    }
-
     pub(super) fn close(&mut self, slot: u32, port: &mut impl Port) {
         let subscriber = self.subscribers.take(slot).expect("whoever is closed was there");
         if let Some(moved) = self.audiences.leave(subscriber.seat) {
             self.subscribers[moved].seat = subscriber.seat;
         }
         self.heartbeats.cancel(slot);
+        self.lives.cancel(slot);
         port.close(SubscriberId { slot, generation: subscriber.generation });
         if self.subscribers.is_empty() {
             // The crowd has left: what it needed goes back to the system.

@@ -52,6 +52,26 @@ impl Frame {
         Self::text(&format!(":\nretry: {retry_ms}\n"))
     }
 
+    /// The event `tidings.renew`: the stream will end in so many seconds, with what gave the right
+    /// to it. The time is told as what is left, because clients' clocks are wrong.
+    ///
+    /// Its id is the place right before `next`, up to which the subscriber has everything: some
+    /// clients forget where they were at an event without one (S8).
+    #[must_use]
+    pub fn renew(incarnation: Incarnation, next: Position, seconds: u64) -> Self {
+        let before = Cursor { incarnation, position: Position(next.0.saturating_sub(1)) };
+        Self::text(&format!(
+            "id: {before}\nevent: tidings.renew\ndata: {{\"expires_in\":{seconds}}}\n\n"
+        ))
+    }
+
+    /// The `retry` for a client whose stream is about to end, as a bare line: it counts although
+    /// no event takes it up, and a blank line behind it would make it a phantom event (S7).
+    #[must_use]
+    pub fn retry(retry_ms: u32) -> Self {
+        Self::text(&format!("retry: {retry_ms}\n"))
+    }
+
     /// The event `tidings.reset`: events between `from` and `oldest` are gone for this
     /// subscriber. Its id is the place right before `oldest`, so that a reconnect goes on there.
     ///
@@ -303,6 +323,19 @@ mod tests {
             "id: k3f9x2ab-0\nevent: tidings.reset\n\
              data: {\"from\":\"\\\"\\u000a\\\\\\u0001\",\"oldest\":\"k3f9x2ab-1\"}\n\n"
         );
+    }
+
+    #[test]
+    fn s8_word_of_the_end_has_an_id_and_s7_a_last_retry_is_no_event() {
+        let incarnation = cursor(0).incarnation;
+        let renew = Frame::renew(incarnation, Position(10), 60);
+        assert_eq!(
+            renew.raw(),
+            "id: k3f9x2ab-9\nevent: tidings.renew\ndata: {\"expires_in\":60}\n\n"
+        );
+        let mut decoder = Decoder::new(usize::MAX);
+        decoder.push(&Frame::retry(1234).raw()).unwrap();
+        assert_eq!((decoder.retry_ms(), decoder.next()), (Some(1234), None));
     }
 
     #[test]

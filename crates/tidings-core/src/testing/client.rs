@@ -24,6 +24,7 @@ pub struct Client {
     decoder: Decoder,
     positions: Vec<u64>,
     gaps: Vec<(u64, u64)>,
+    renewals: Vec<u64>,
 }
 
 impl Client {
@@ -38,6 +39,7 @@ impl Client {
             decoder: Decoder::new(usize::MAX),
             positions: Vec::new(),
             gaps: Vec::new(),
+            renewals: Vec::new(),
         }
     }
 
@@ -65,6 +67,18 @@ impl Client {
         &self.gaps
     }
 
+    /// How many seconds its stream had left, each time that it was told so.
+    #[must_use]
+    pub fn renewals(&self) -> &[u64] {
+        &self.renewals
+    }
+
+    /// When it was last told to come back, in milliseconds.
+    #[must_use]
+    pub fn retry_ms(&self) -> Option<u64> {
+        self.decoder.retry_ms()
+    }
+
     /// Whether its stream ended as it should, with the last chunk.
     #[must_use]
     pub fn is_ended(&self) -> bool {
@@ -81,7 +95,8 @@ impl Client {
         }
         self.decoder = Decoder::resuming(usize::MAX, last_event_id);
         self.chunks = Chunks::default();
-        Interest { next: self.expected, ..self.interest.clone() }
+        // Whoever comes back has renewed what its right was.
+        Interest { next: self.expected, life: None, ..self.interest.clone() }
     }
 
     /// Reads so many bytes, and holds the events in them against the log.
@@ -97,10 +112,10 @@ impl Client {
         assert!(!content.contains(&b'\r'), "chunk framing in the content");
         self.decoder.push(&content).expect("nothing is longer than all memory");
         while let Some(message) = self.decoder.next() {
-            if message.event_type == "tidings.reset" {
-                self.take_reset(&message, history);
-            } else {
-                self.take(&message, history);
+            match &*message.event_type {
+                "tidings.renew" => self.take_renew(&message, history),
+                "tidings.reset" => self.take_reset(&message, history),
+                _ => self.take(&message, history),
             }
         }
     }
@@ -120,6 +135,17 @@ impl Client {
         assert!(selected, "{position} was not asked for, or is private, {self:?}");
         self.expected = position.next();
         self.positions.push(position.0);
+    }
+
+    fn take_renew(&mut self, message: &Message, history: &History) {
+        let seconds = message.data.strip_prefix("{\"expires_in\":");
+        let seconds = seconds.and_then(|rest| rest.strip_suffix("}")).and_then(|s| s.parse().ok());
+        self.renewals.push(seconds.unwrap_or_else(|| panic!("not a renewal: {}", message.data)));
+        // Its id says how far the hub has got with this client.
+        let next = history.resolve(&message.id).next();
+        assert!(next >= self.expected, "a renewal goes back to {next}, {self:?}");
+        self.check_whole(next, history);
+        self.expected = next;
     }
 
     fn take_reset(&mut self, message: &Message, history: &History) {

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes, BytesMut};
 
+use crate::limits::CLOSING_TIME_MAX;
 use crate::shard::{SubscriberId, Written};
 use crate::sse::Frame;
 
@@ -26,6 +27,8 @@ pub struct Connection {
     written: Instant,
     /// Since when it could have taken bytes and got none.
     silent_since: Instant,
+    /// When the hub ends it at the latest.
+    pub(super) ends: Option<Instant>,
     /// How often something was offered.
     pub writes: usize,
     /// Heartbeats that were offered.
@@ -45,6 +48,7 @@ impl Connection {
             broken: false,
             written: now,
             silent_since: now,
+            ends: None,
             writes: 0,
             heartbeats: 0,
             last_offer: Bytes::new(),
@@ -120,10 +124,14 @@ impl Connection {
         self.silent_since = self.silent_since.max(now);
     }
 
-    /// Nobody who takes bytes waits longer than the interval for one.
+    /// Nobody who takes bytes waits longer than the interval for one, and nobody stays longer than
+    /// it may.
     pub(super) fn check(&self, now: Instant, heartbeat: Duration) {
         let silence = now - self.silent_since;
         let excused = self.blocked || self.broken;
         assert!(excused || silence <= heartbeat, "{:?}: {silence:?} of silence", self.id);
+        let patience = if self.blocked { CLOSING_TIME_MAX } else { Duration::ZERO };
+        let is_in_time = self.ends.is_none_or(|ends| now <= ends + patience);
+        assert!(is_in_time, "{:?} is there after {:?}", self.id, self.ends);
     }
 }

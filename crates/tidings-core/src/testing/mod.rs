@@ -36,4 +36,4 @@ pub use client::Client;
 pub use connection::Connection;
 pub use history::{Event, History};
 pub use op::{Op, Reads, Start, Subscription};
-pub use world::{Settings, World};
+pub use world::{RETRY_MS, Settings, World};

@@ -107,6 +107,13 @@ pub enum Op {
         /// Which shard.
         shard: usize,
     },
+    /// A shard begins to end all streams, one after the other.
+    EndEvenly {
+        /// Which shard.
+        shard: usize,
+        /// Over how long.
+        time: Duration,
+    },
 }
 
 /// How the log answers a wish to read.
@@ -138,6 +145,10 @@ pub struct Subscription {
     pub private: bool,
     /// What its connection holds when nobody reads: where it is short, writes are cut.
     pub room_bytes: usize,
+    /// After how long it is told that its stream ends.
+    pub renew: Option<Duration>,
+    /// After how long its stream ends.
+    pub ends: Option<Duration>,
 }
 
 /// Where a subscription starts.
@@ -165,6 +176,8 @@ impl Subscription {
             framing: Framing::Chunked,
             private: false,
             room_bytes: usize::MAX,
+            renew: None,
+            ends: None,
         }
     }
 }
@@ -219,8 +232,11 @@ impl Op {
             }),
             28..=29 => Self::Answer { shard, pages: amount % 8, newest_first: much % 2 == 1 },
             30 => Self::Advance { time: Duration::from_millis(100 * amount as u64) },
-            _ if much < 128 => Self::EndOne { client },
-            _ if much < 160 => Self::EndAll { shard },
+            _ if much < 112 => Self::EndOne { client },
+            _ if much < 144 => Self::EndAll { shard },
+            _ if much < 176 => {
+                Self::EndEvenly { shard, time: Duration::from_millis(40 * amount as u64) }
+            }
             _ => Self::Advance { time: Duration::from_millis(amount as u64) },
         }
     }
@@ -258,6 +274,8 @@ fn subscription([_, shard, first, second, start, framing, room, large]: [u8; 8])
         framing: if framing & 1 == 0 { Framing::Chunked } else { Framing::Raw },
         private: framing & 2 != 0,
         room_bytes: 16 + usize::from(room) * if large < 192 { 256 } else { 1 },
+        renew: (framing & 4 != 0).then(|| Duration::from_millis(60 * u64::from(room))),
+        ends: (framing & 8 != 0).then(|| Duration::from_millis(90 * u64::from(framing))),
     }
 }
 

@@ -2,12 +2,13 @@
 //! Knows nothing of who invents the operations.
 
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
 use crate::cursor::{Incarnation, Position};
 use crate::event::Topic;
 use crate::limits::{HEARTBEAT, PASS_EVENTS_MAX};
-use crate::shard::{Counts, Filter, Interest, Page, Shard, SubscriberId};
+use crate::shard::{Counts, EndReason, Filter, Interest, Life, Page, Shard, SubscriberId};
 
 use super::history::PageBounds;
 use super::wires::{Asked, Wires};
@@ -31,6 +32,9 @@ impl Default for Settings {
         Self { shards: 1, heartbeat: HEARTBEAT, page_events_max: 100, page_positions_max: 10_000 }
     }
 }
+
+/// When those whose streams a drain ends come back, in milliseconds.
+pub const RETRY_MS: RangeInclusive<u32> = 1600..=2400;
 
 /// A log, shards and clients, and the time.
 #[derive(Debug)]
@@ -110,6 +114,7 @@ impl World {
             Op::EndAll { shard } => {
                 self.drive(shard, |shard, _, wires| shard.end_all(wires));
             }
+            Op::EndEvenly { shard, time } => self.end_evenly(shard, time),
         }
         self.pump();
     }
@@ -206,6 +211,8 @@ impl World {
             assert_eq!(held.subscribers, clients.len(), "a shard has who is connected");
             assert_eq!(held.subscribers, node.owners.len());
             assert_eq!(held.timers, clients.len(), "a subscriber has a timer");
+            let mortal = clients.iter().filter_map(|client| client.connection()?.ends).count();
+            assert_eq!(held.lives, mortal, "who has to end has an entry for it, and nobody else");
             let filters: HashSet<&Filter> =
                 clients.iter().map(|client| &client.interest().filter).collect();
             let entries: usize = filters.iter().map(|filter| filter.selectors.iter().count()).sum();
@@ -330,6 +337,11 @@ impl World {
                 Start::At(position) => Position(position.max(1)).min(self.history.tail()),
             },
             framing: subscription.framing,
+            life: subscription.ends.map(|ends| Life {
+                renew: subscription.renew.map(|renew| self.now + renew),
+                ends: self.now + ends,
+                reason: EndReason::Expired,
+            }),
         };
         let client = self.clients.len();
         self.clients.push(Client::new(interest.clone(), subscription.room_bytes));
@@ -339,11 +351,14 @@ impl World {
 
     fn connect(&mut self, client: usize, shard: usize, interest: Interest) {
         let shard = shard % self.nodes.len();
+        let ends = interest.life.map(|life| life.ends);
         let id = self.nodes[shard].shard.subscribe(interest, self.now);
         let before = self.nodes[shard].owners.insert(id, client);
         assert_eq!(before, None, "an id never names two subscribers");
         let client = &mut self.clients[client];
-        client.connection = Some(super::Connection::new(shard, id, client.room_bytes, self.now));
+        let mut connection = super::Connection::new(shard, id, client.room_bytes, self.now);
+        connection.ends = ends;
+        client.connection = Some(connection);
     }
 
     /// The client of that number, counted round, if it is connected: where, and as whom.
@@ -417,6 +432,19 @@ impl World {
         if let Some((_, shard, id)) = self.connected(client) {
             self.drive(shard, |shard, _, wires| shard.end_one(id, wires));
         }
+    }
+
+    fn end_evenly(&mut self, shard: usize, time: Duration) {
+        let shard = shard % self.nodes.len();
+        let ends = self.now + time;
+        for client in &mut self.clients {
+            if let Some(connection) = &mut client.connection
+                && connection.shard == shard
+            {
+                connection.ends = Some(connection.ends.map_or(ends, |before| before.min(ends)));
+            }
+        }
+        self.drive(shard, |shard, now, _| shard.drain(time, RETRY_MS, now));
     }
 
     fn advance(&mut self, time: Duration) {

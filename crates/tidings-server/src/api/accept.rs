@@ -47,6 +47,16 @@ pub(crate) fn choose(
     })
 }
 
+/// Whether the client asks for an event stream by its name.
+pub(crate) fn names_event_stream(headers: &HeaderMap) -> bool {
+    let values =
+        headers.get_all(header::ACCEPT).into_iter().filter_map(|value| value.to_str().ok());
+    let mut ranges = values.flat_map(|value| value.split(',').filter_map(Range::parse));
+    ranges.any(|range| {
+        range.kind.eq_ignore_ascii_case("text") && range.sub.eq_ignore_ascii_case("event-stream")
+    })
+}
+
 impl Representation {
     fn media_type(self) -> &'static str {
         match self {

@@ -12,6 +12,7 @@ use tidings_core::topic::Selectors;
 
 use crate::engine::{Hub, Start, Subscription, Verdict, now};
 
+use super::accept;
 use super::error::Problem;
 use super::select;
 use super::start;
@@ -48,6 +49,8 @@ pub struct Subscriber {
     label: Option<String>,
     /// A `HEAD` request wants the head of the response and no stream.
     head_only: bool,
+    /// The request asks for an event stream by name, as `EventSource` does.
+    wants_events: bool,
     version: Version,
     extensions: Extensions,
 }
@@ -95,19 +98,27 @@ impl Subscriber {
     /// # Errors
     /// Where the log can't be read, or the hub shuts down.
     pub async fn stream(self, hub: &Hub, selectors: Selectors) -> Result<EventStream, Problem> {
-        refuse_while_draining(hub)?;
         let http1 = self.version < Version::HTTP_2;
+        if hub.is_shutting_down() {
+            return if self.wants_events {
+                Ok(EventStream::ended(hub, http1))
+            } else {
+                Err(Problem::draining())
+            };
+        }
+        let connection = http1.then_some("keep-alive");
         if self.head_only {
             // Never polled; only that its length is not known matters.
             let body = Body::from_stream(stream::pending::<Result<&[u8], std::io::Error>>());
-            return Ok(EventStream { place: None, http1, body });
+            return Ok(EventStream { place: None, connection, body });
         }
         let start = self.start.unwrap_or(Start::Live);
-        let subscription = Subscription { selectors, start, label: self.label };
+        let (label, expires) = (self.label, None);
+        let subscription = Subscription { selectors, start, label, expires };
         let subscribed = hub.subscribe(subscription).await?;
         let place = Some((subscribed.verdict, subscribed.cursor));
         let body = hub.stream(subscribed, self.version, &self.extensions);
-        Ok(EventStream { place, http1, body })
+        Ok(EventStream { place, connection, body })
     }
 
     pub(crate) fn from_parts(parts: &Parts) -> Result<Self, Problem> {
@@ -116,6 +127,7 @@ impl Subscriber {
             start: wish.start,
             label: wish.label,
             head_only: parts.method == Method::HEAD,
+            wants_events: accept::names_event_stream(&parts.headers),
             version: parts.version,
             extensions: parts.extensions.clone(),
         })
@@ -133,14 +145,23 @@ impl<S: Sync> FromRequestParts<S> for Subscriber {
 /// The response to a subscriber: `text/event-stream`, fed by the hub until the client leaves.
 #[derive(Debug)]
 pub struct EventStream {
-    /// `None` in the answer to `HEAD`, which looks nothing up.
+    /// `None` in the answer to `HEAD` and while the hub shuts down: nothing is looked up.
     place: Option<(Verdict, Cursor)>,
-    http1: bool,
+    /// What `Connection` says; HTTP/2 forbids it.
+    connection: Option<&'static str>,
     body: Body,
 }
 
 impl EventStream {
-    /// What became of the wish to begin somewhere; `None` for a `HEAD` request.
+    /// A stream that ends where it begins. Of any other status than 200 a browser's `EventSource`
+    /// makes an end for ever; of this it makes a reason to come back, elsewhere or later.
+    fn ended(hub: &Hub, http1: bool) -> Self {
+        let connection = http1.then_some("close");
+        Self { place: None, connection, body: Body::from(hub.preamble()) }
+    }
+
+    /// What became of the wish to begin somewhere; `None` for a `HEAD` request, and where the hub
+    /// shuts down.
     #[must_use]
     pub fn verdict(&self) -> Option<Verdict> {
         self.place.map(|(verdict, _)| verdict)
@@ -156,9 +177,8 @@ impl IntoResponse for EventStream {
         set(header::CACHE_CONTROL, "no-store, no-transform");
         set(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
         set(HeaderName::from_static("x-accel-buffering"), "no");
-        // HTTP/2 forbids it.
-        if self.http1 {
-            set(header::CONNECTION, "keep-alive");
+        if let Some(connection) = self.connection {
+            set(header::CONNECTION, connection);
         }
         if let Some((verdict, cursor)) = self.place {
             tell_verdict(headers, verdict);

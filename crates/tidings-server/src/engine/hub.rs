@@ -4,10 +4,11 @@
 use std::io;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{self, Duration};
 
 use axum::body::Body;
 use axum::http::{Extensions, Version};
+use bytes::Bytes;
 use parking_lot::Mutex;
 use tidings_core::cursor::{Cursor, Position};
 use tidings_core::event::Event;
@@ -23,6 +24,7 @@ use tokio::time::Instant;
 
 use super::body::{EventBody, Queue};
 use super::inbox::{Admissions, Attach, Attached, ConnectionGuard, Inbox, Input};
+use super::lifetime::{self, ConnectionEnds};
 use super::place::{self, Start};
 use super::pump::{now, pump, trim};
 use super::reader::Source;
@@ -162,21 +164,23 @@ impl Hub {
     /// # Errors
     /// Where the log can't be read.
     pub async fn subscribe(&self, subscription: Subscription) -> Result<Subscribed, ReadError> {
-        let Subscription { selectors, start, label } = subscription;
+        let Subscription { selectors, start, label, expires } = subscription;
         let place = place::find(&*self.inner.log, &start, &selectors).await?;
-        let mut first = Vec::from(Frame::preamble(self.retry_ms()).raw());
+        let mut first = Vec::from(self.preamble());
         if let Some(reset) = place.reset {
             self.inner.metrics.resets.inc();
             first.extend_from_slice(&reset.raw());
         }
         let filter = Filter { selectors, private: false };
-        let interest = Interest { filter, next: place.next, framing: Framing::Raw };
+        let (next, framing) = (place.next, Framing::Raw);
+        let interest = Interest { filter, next, framing, life: None };
         let cursor = self.cursor_before(place.next);
         Ok(Subscribed {
             verdict: place.verdict,
             cursor,
             interest,
             label: label.map(String::into_boxed_str),
+            expires,
             first: first.into(),
         })
     }
@@ -190,6 +194,13 @@ impl Hub {
         version: Version,
         extensions: &Extensions,
     ) -> Body {
+        let config = &self.inner.config;
+        // Where somebody else runs the connection, nobody knows when it began.
+        let connection = match extensions.get::<ConnectionEnds>() {
+            Some(ends) => Some(ends.0),
+            None => lifetime::connection_ends(config, time::Instant::now()),
+        };
+        subscribed.interest.life = lifetime::life(config, subscribed.expires, connection);
         let first = subscribed.first.clone();
         let takeover = extensions.get::<Takeover>().filter(|_| version < Version::HTTP_2);
         if let Some(takeover) = takeover {
@@ -206,9 +217,36 @@ impl Hub {
         Body::new(body)
     }
 
+    /// What a stream begins with, for one client.
+    pub(crate) fn preamble(&self) -> Bytes {
+        Frame::preamble(self.retry_ms()).raw()
+    }
+
     /// Lets a connection in, if there is room. It counts until the guard is dropped.
     pub(crate) fn admit(&self) -> Option<ConnectionGuard> {
         self.inner.admissions.admit()
+    }
+
+    /// When a connection that begins now has to end, if it has to.
+    pub(crate) fn connection_ends(&self) -> Option<ConnectionEnds> {
+        let ends = lifetime::connection_ends(&self.inner.config, time::Instant::now());
+        ends.map(ConnectionEnds)
+    }
+
+    /// Waits until a connection has to end: at its time, or because the hub shuts down. Cancel
+    /// safe.
+    pub(crate) async fn connection_over(&self, ends: Option<ConnectionEnds>) {
+        let aged = async {
+            match ends {
+                Some(ConnectionEnds(ends)) => tokio::time::sleep_until(ends.into()).await,
+                None => std::future::pending().await,
+            }
+            self.inner.metrics.limit_hit("connection_life_max");
+        };
+        tokio::select! {
+            () = self.shutting_down() => {}
+            () = aged => {}
+        }
     }
 
     /// Hands a subscriber's socket to a shard, after hyper has written the response's head and
@@ -302,20 +340,33 @@ impl Hub {
         self.inner.admissions.moving().await;
     }
 
-    /// Begins to shut down: [`Hub::ready`] says so, [`crate::serve`] stops accepting, and all
-    /// streams end once what is being written is whole. Calling it twice is fine.
+    /// Begins to shut down by [`Hub::begin_drain`], in the time of the settings.
     pub fn begin_shutdown(&self) {
-        let deadline = Instant::now() + self.inner.config.shutdown_time_max;
-        // Whoever asks again does not get more time.
+        self.begin_drain(self.inner.config.drain);
+    }
+
+    /// Begins to shut down: [`Hub::ready`] says so, [`crate::serve`] stops accepting, and all
+    /// streams end within `time`, evenly spread, each once what is being written is whole. Whoever
+    /// calls it again can only shorten it.
+    pub fn begin_drain(&self, time: Duration) {
+        let deadline = Instant::now() + time + self.inner.config.shutdown_time_max;
         self.inner.shutdown.send_modify(|shutdown| {
-            shutdown.get_or_insert(deadline);
+            *shutdown = Some(shutdown.map_or(deadline, |before| before.min(deadline)));
         });
+        self.inner.metrics.draining.set(1);
+        let retry_ms = lifetime::last_retry(&self.inner.config, time);
         for shard in &self.inner.shards {
-            shard.send(Input::End);
+            shard.send(Input::Drain(time, retry_ms.clone()));
         }
     }
 
-    /// Whether [`Hub::begin_shutdown`] was called.
+    /// How many event streams are open.
+    #[must_use]
+    pub fn streams(&self) -> usize {
+        self.inner.shards.iter().map(Inbox::subscribers).sum()
+    }
+
+    /// Whether the hub shuts down.
     #[must_use]
     pub fn is_shutting_down(&self) -> bool {
         self.shutdown_deadline().is_some()
@@ -326,7 +377,7 @@ impl Hub {
         *self.inner.shutdown.borrow()
     }
 
-    /// Waits until [`Hub::begin_shutdown`] is called. Cancel safe.
+    /// Waits until the hub begins to shut down. Cancel safe.
     pub async fn shutting_down(&self) {
         let mut shutdown = self.inner.shutdown.subscribe();
         // The sender lives as long as this handle.
@@ -334,11 +385,13 @@ impl Hub {
     }
 
     /// Shuts down, waits for the streams to end (until the settings' time is up, counted from
-    /// [`Hub::begin_shutdown`]), then stops the engine and closes the log.
+    /// when that began), then stops the engine and closes the log.
     pub async fn close(&self) {
-        self.begin_shutdown();
+        if !self.is_shutting_down() {
+            self.begin_shutdown();
+        }
         let deadline = self.shutdown_deadline().expect("it has begun");
-        while self.inner.shards.iter().any(|shard| shard.subscribers() > 0) {
+        while self.streams() > 0 {
             if Instant::now() >= deadline {
                 tracing::warn!("some subscribers took no more: they are cut off");
                 break;

@@ -3,10 +3,12 @@
 
 use std::io;
 use std::net::TcpStream;
+use std::ops::RangeInclusive;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
 
 use mio::{Registry, Token, Waker};
 use prometheus_client::metrics::gauge::Gauge;
@@ -29,8 +31,9 @@ pub(crate) enum Input {
     Body(Notice),
     /// The streams with this label end.
     Cut(Arc<str>),
-    /// All streams end, and those that come later too.
-    End,
+    /// All streams end within this time, and those that come later at once; their clients come
+    /// back after so many milliseconds.
+    Drain(Duration, RangeInclusive<u32>),
     /// The thread ends.
     Stop,
 }

@@ -9,6 +9,7 @@ mod body;
 mod connections;
 mod hub;
 mod inbox;
+mod lifetime;
 mod place;
 mod pump;
 mod reader;
@@ -20,6 +21,7 @@ mod tls;
 
 pub use hub::Hub;
 pub(crate) use inbox::{Attached, ConnectionGuard};
+pub(crate) use lifetime::ConnectionEnds;
 pub use place::{Start, Verdict};
 pub(crate) use pump::now;
 pub use takeover::Takeover;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use mio::{Events, Poll};
 use tidings_core::limits::{PASS_EVENTS_MAX, PASS_INPUTS_MAX, PASS_READY_MAX};
-use tidings_core::shard::{Coalesce, Delivery, Shard};
+use tidings_core::shard::{Coalesce, Delivery, EndReason, Shard};
 
 use super::body::Notice;
 use super::connections::{Connections, WAKER};
@@ -64,7 +64,7 @@ struct Driver {
     metrics: Arc<Metrics>,
     /// Scratch: the events of this pass.
     run: Vec<Arc<Delivery>>,
-    /// All streams end: whoever comes now ends at once.
+    /// All streams are about to end: whoever comes now ends at once.
     ending: bool,
     /// The subscribers that the metrics know of.
     counted: usize,
@@ -136,9 +136,9 @@ impl Driver {
                         self.shard.end_one(id, &mut self.connections);
                     }
                 }
-                Input::End => {
+                Input::Drain(time, retry_ms) => {
                     self.ending = true;
-                    self.shard.end_all(&mut self.connections);
+                    self.shard.drain(time, retry_ms, now);
                 }
                 Input::Stop => return None,
             }
@@ -191,7 +191,11 @@ impl Driver {
             self.metrics.lagged.inc_by(counts.lagged);
             self.metrics.resets.inc_by(counts.resets);
             self.metrics.heartbeats.inc_by(counts.heartbeats);
+            self.metrics.renewals.inc_by(counts.renewals);
         }
+        self.metrics.streams_ended(EndReason::Aged, counts.aged);
+        self.metrics.streams_ended(EndReason::Drained, counts.drained);
+        self.metrics.streams_ended(EndReason::Expired, counts.expired);
         let subscribers = self.shard.len();
         if subscribers != self.counted {
             let change = subscribers as i64 - self.counted as i64;

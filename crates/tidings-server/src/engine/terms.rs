@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use serde::{Serialize, Serializer};
@@ -82,6 +83,9 @@ pub struct Subscription {
     /// A name that the client gives its connections, by which [`super::Hub::cut`] finds
     /// them.
     pub label: Option<String>,
+    /// Until when the right to it was given: the stream ends then, after an event `tidings.renew`
+    /// some time before.
+    pub expires: Option<Instant>,
 }
 
 /// A subscription that has its place and waits for a connection.
@@ -94,6 +98,7 @@ pub struct Subscribed {
     pub cursor: Cursor,
     pub(crate) interest: Interest,
     pub(crate) label: Option<Box<str>>,
+    pub(crate) expires: Option<Instant>,
     /// What the stream begins with.
     pub(crate) first: Bytes,
 }

@@ -29,7 +29,7 @@ use super::head_time::{Arrivals, HeadTimer};
 use super::linger::linger;
 use super::socket::Socket;
 use super::wire::Wire;
-use crate::engine::{ConnectionGuard, Hub, Subscribed, Takeover};
+use crate::engine::{ConnectionEnds, ConnectionGuard, Hub, Subscribed, Takeover};
 use crate::peer::{Peer, Proxies};
 
 /// How often a silent HTTP/2 connection is asked whether it is still there, and how long it may
@@ -46,7 +46,13 @@ pub(super) async fn drive(
     guard: ConnectionGuard,
 ) {
     // On the heap, and only for as long as it takes: what a handshake needs is much.
-    let arrived = Box::pin(arrive(socket, peer, &terms, hub.metrics())).await;
+    let arriving = Box::pin(arrive(socket, peer, &terms, hub.metrics()));
+    let arrived = tokio::select! {
+        biased;
+        arrived = arriving => arrived,
+        // Browsers connect in advance: nothing has been asked here that could be answered.
+        () = hub.shutting_down() => return,
+    };
     let Arrived { socket, peer, http2 } = match arrived {
         Ok(arrived) => arrived,
         Err(error) => {
@@ -54,7 +60,8 @@ pub(super) async fn drive(
             return;
         }
     };
-    let requests = Requests { router, peer, proxies: terms.proxies, takeover: None };
+    let ends = hub.connection_ends();
+    let requests = Requests { router, peer, proxies: terms.proxies, ends, takeover: None };
     let result = if http2 {
         drive_http2(socket, requests, &hub).await
     } else {
@@ -74,6 +81,7 @@ async fn drive_http1(
     let takeover = Takeover::default();
     let arrivals = Arrivals::default();
     let wire = TokioIo::new(Wire::new(socket, takeover.clone(), arrivals.clone()));
+    let ends = requests.ends;
     let requests = Requests { takeover: Some(takeover.clone()), ..requests };
     let mut connection = http1::Builder::new()
         .timer(HeadTimer::new(arrivals))
@@ -81,19 +89,22 @@ async fn drive_http1(
         .max_buf_size(HEAD_BYTES_MAX)
         .max_headers(HEADERS_MAX)
         .serve_connection(wire, requests);
-    let mut shutdown = pin!(hub.shutting_down());
-    let mut shutting_down = false;
+    let mut over = pin!(hub.connection_over(ends));
+    let mut is_over = false;
     let end: Result<Option<Subscribed>, hyper::Error> = poll_fn(|context| {
-        if !shutting_down && shutdown.as_mut().poll(context).is_ready() {
-            shutting_down = true;
+        loop {
+            // First, so that a request that has come is answered even if it is the last.
+            if let Poll::Ready(result) = connection.poll_without_shutdown(context) {
+                return Poll::Ready(result.map(|()| None));
+            }
+            if let Some(subscribed) = takeover.take() {
+                return Poll::Ready(Ok(Some(subscribed)));
+            }
+            if is_over || over.as_mut().poll(context).is_pending() {
+                return Poll::Pending;
+            }
+            is_over = true;
             Pin::new(&mut connection).graceful_shutdown();
-        }
-        match connection.poll_without_shutdown(context) {
-            Poll::Ready(result) => Poll::Ready(result.map(|()| None)),
-            Poll::Pending => match takeover.take() {
-                Some(subscribed) => Poll::Ready(Ok(Some(subscribed))),
-                None => Poll::Pending,
-            },
         }
     })
     .await;
@@ -116,6 +127,7 @@ async fn drive_http1(
 }
 
 async fn drive_http2(socket: Begun<Socket>, requests: Requests, hub: &Hub) -> io::Result<()> {
+    let ends = requests.ends;
     let wire = TokioIo::new(Wire::new(socket, Takeover::default(), Arrivals::default()));
     let connection = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
@@ -132,7 +144,7 @@ async fn drive_http2(socket: Begun<Socket>, requests: Requests, hub: &Hub) -> io
     let mut connection = pin!(connection);
     tokio::select! {
         result = connection.as_mut() => return result.map_err(io::Error::other),
-        () = hub.shutting_down() => {}
+        () = hub.connection_over(ends) => {}
     }
     connection.as_mut().graceful_shutdown();
     connection.await.map_err(io::Error::other)
@@ -143,6 +155,8 @@ struct Requests {
     router: Router,
     peer: Peer,
     proxies: Arc<Proxies>,
+    /// When the connection ends, if it has to.
+    ends: Option<ConnectionEnds>,
     /// Where the connection can be taken over.
     takeover: Option<Takeover>,
 }
@@ -159,6 +173,9 @@ impl Service<Request<Incoming>> for Requests {
         extensions.insert(client);
         if let Some(address) = self.peer.address {
             extensions.insert(ConnectInfo(address));
+        }
+        if let Some(ends) = self.ends {
+            extensions.insert(ends);
         }
         if let Some(takeover) = &self.takeover {
             extensions.insert(takeover.clone());

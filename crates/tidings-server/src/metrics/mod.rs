@@ -8,6 +8,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::{Registry, Unit};
+use tidings_core::shard::EndReason;
 
 use process::Process;
 
@@ -37,6 +38,12 @@ pub struct Metrics {
     pub log_reads: Counter,
     /// Heartbeats written.
     pub heartbeats: Counter,
+    /// Times a subscriber was told that the right to its stream will end.
+    pub renewals: Counter,
+    /// Streams that the hub has ended, by the reason.
+    pub ended: Family<Ended, Counter>,
+    /// 1 once the hub shuts down.
+    pub draining: Gauge,
     /// Times a limit was hit, by its name.
     pub limits_hit: Family<Limit, Counter>,
     /// Events that the log holds.
@@ -50,6 +57,13 @@ pub struct Metrics {
 pub struct Refusal {
     /// The status code of the answer.
     pub status: u16,
+}
+
+/// Why a stream was ended.
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+pub struct Ended {
+    /// `aged`, `drained` or `expired`.
+    pub reason: &'static str,
 }
 
 /// Which limit was hit.
@@ -73,6 +87,23 @@ impl Metrics {
     pub fn limit_hit(&self, limit: &'static str) {
         self.limits_hit.get_or_create(&Limit { limit }).inc();
     }
+
+    /// Counts streams that were ended.
+    pub(crate) fn streams_ended(&self, reason: EndReason, streams: u64) {
+        if streams == 0 {
+            return;
+        }
+        let reason = match reason {
+            EndReason::Aged => {
+                let limit = "connection_life_max";
+                self.limits_hit.get_or_create(&Limit { limit }).inc_by(streams);
+                "aged"
+            }
+            EndReason::Drained => "drained",
+            EndReason::Expired => "expired",
+        };
+        self.ended.get_or_create(&Ended { reason }).inc_by(streams);
+    }
 }
 
 impl Default for Metrics {
@@ -90,6 +121,9 @@ impl Default for Metrics {
             resets: Counter::default(),
             log_reads: Counter::default(),
             heartbeats: Counter::default(),
+            renewals: Counter::default(),
+            ended: Family::default(),
+            draining: Gauge::default(),
             limits_hit: Family::default(),
             log_events: Gauge::default(),
             log_bytes: Gauge::default(),
@@ -123,6 +157,9 @@ impl Metrics {
         registry.register("resets", "Times a subscriber was told of a gap", self.resets.clone());
         registry.register("log_reads", "Pages read for those behind", self.log_reads.clone());
         registry.register("heartbeats", "Heartbeats written", self.heartbeats.clone());
+        registry.register("renewals", "Times a token's end was told", self.renewals.clone());
+        registry.register("streams_ended", "Streams the hub ended", self.ended.clone());
+        registry.register("draining", "Whether the hub shuts down", self.draining.clone());
         registry.register("limits_hit", "Times a limit was hit", self.limits_hit.clone());
         registry.register("log_events", "Events the log holds", self.log_events.clone());
         registry.register_with_unit(

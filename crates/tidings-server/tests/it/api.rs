@@ -352,6 +352,11 @@ async fn while_it_shuts_down_nothing_new_begins() {
         assert_eq!(answer.status, 503, "{answer:?}");
         assert!(answer.header("retry-after").is_some());
     }
+    // EventSource would never come back after a 503, and does after a stream that has ended.
+    let events = world.get("/topics/a", &[("accept", "text/event-stream")]).await;
+    assert_eq!(events.status, 200);
+    assert_eq!(events.header("content-type"), Some("text/event-stream"));
+    assert!(events.text.starts_with(":\nretry: ") && !events.text.contains("\n\n"), "{events:?}");
     assert_eq!(world.get("/healthz", &[]).await.status, 200);
     let ready = world.get("/readyz", &[]).await;
     assert_eq!((ready.status.as_u16(), &*ready.text), (503, "the hub is shutting down\n"));

@@ -7,6 +7,7 @@
 mod api;
 mod bad_input;
 mod incoming;
+mod lifetimes;
 mod sockets;
 mod tls;
 mod world;

@@ -20,7 +20,7 @@ use crate::world::{World, request};
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A world that listens on a socket.
-async fn listen(config: Config) -> (World, SocketAddr, JoinHandle<()>) {
+pub(crate) async fn listen(config: Config) -> (World, SocketAddr, JoinHandle<()>) {
     let world = World::with(config);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -31,7 +31,7 @@ async fn listen(config: Config) -> (World, SocketAddr, JoinHandle<()>) {
     (world, address, server)
 }
 
-async fn connect(address: SocketAddr, text: &str) -> TcpStream {
+pub(crate) async fn connect(address: SocketAddr, text: &str) -> TcpStream {
     let mut socket = TcpStream::connect(address).await.unwrap();
     socket.write_all(text.as_bytes()).await.unwrap();
     socket
@@ -86,7 +86,9 @@ async fn http_1_0_gets_the_stream_without_chunks() {
     let event = until(&mut socket, "data: hi\n\n").await;
     assert!(event.ends_with(&format!("id: {id}\ndata: hi\n\n")), "{event:?}");
     world.hub.close().await;
-    assert_eq!(rest(&mut socket).await, "", "no last chunk either");
+    let rest = rest(&mut socket).await;
+    let retry = rest.strip_prefix("retry: ").and_then(|rest| rest.strip_suffix('\n'));
+    assert!(retry.is_some_and(|ms| ms.parse::<u32>().is_ok()), "no last chunk either: {rest:?}");
 }
 
 #[tokio::test]
@@ -97,7 +99,9 @@ async fn a_shutdown_ends_streams_with_the_last_chunk() {
     let mut idle = connect(address, "GET /healthz HTTP/1.1\r\nhost: a\r\n\r\n").await;
     until(&mut idle, "ok\n").await;
     world.hub.begin_shutdown();
-    assert!(rest(&mut socket).await.ends_with("0\r\n\r\n"));
+    let rest_of_it = rest(&mut socket).await;
+    assert!(rest_of_it.ends_with("\n\r\n0\r\n\r\n"), "{rest_of_it:?}");
+    assert!(rest_of_it.contains("\r\nretry: "), "{rest_of_it:?}");
     assert_eq!(rest(&mut idle).await, "", "an idle connection is closed at once");
     tokio::time::timeout(PATIENCE, server).await.expect("it ends").unwrap();
     world.hub.close().await;

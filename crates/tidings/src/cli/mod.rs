@@ -106,8 +106,8 @@ Examples:
   tidings serve --log memory --keep-bytes 256MiB --keep-age 1h
   TIDINGS_SYNC=interval:50ms tidings serve
 
-SIGTERM or SIGINT: stops accepting, finishes what is being written, closes. A second one ends at
-once.";
+SIGTERM: stops accepting, finishes requests, ends streams evenly over --drain, closes. SIGINT does so
+without the drain. A second one ends at once.";
 
 /// Run a hub with pages and made-up events to look at
 #[derive(Args, Debug)]

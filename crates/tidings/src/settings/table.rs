@@ -1,15 +1,16 @@
 //! The table of settings: one entry each, from which flags, variables, keys and help are made.
 //! Knows nothing of where values come from.
 
-use super::Settings;
+use std::time::Duration;
+
 use tidings_core::limits;
 use tidings_log::SyncPolicyError;
 
-use crate::credential::Credential;
-
+use super::Settings;
 use super::values::{
     self, bytes, bytes_text, count, duration, duration_text, read_one, switch_text,
 };
+use crate::credential::Credential;
 
 /// One setting.
 #[derive(Debug)]
@@ -215,10 +216,45 @@ pub(crate) static TABLE: &[Setting] = &[
         show: |settings| bytes_text(settings.tail_bytes_max as u64),
     },
     Setting {
+        key: "connection-life-max",
+        shape: Shape::One("DURATION"),
+        scope: Scope::Serve,
+        help: "How long a connection lasts at most, and a stream on it; each gets its own time from \
+               four fifths of it on. 0: as long as its client likes",
+        read: |settings, values| {
+            let mut life = Duration::ZERO;
+            read_one(&mut life, values, |text| duration(text, 0, values::CENTURY_MS))?;
+            settings.connection_life_max = Some(life).filter(|life| !life.is_zero());
+            Ok(())
+        },
+        show: |settings| duration_text(settings.connection_life_max.unwrap_or_default()),
+    },
+    Setting {
+        key: "renew-before",
+        shape: Shape::One("DURATION"),
+        scope: Scope::Serve,
+        help: "How long before a stream ends with its token its client gets tidings.renew",
+        read: |settings, values| {
+            read_one(&mut settings.renew_before, values, |text| duration(text, 0, values::DAY_MS))
+        },
+        show: |settings| duration_text(settings.renew_before),
+    },
+    Setting {
+        key: "drain",
+        shape: Shape::One("DURATION"),
+        scope: Scope::Serve,
+        help: "Over how long SIGTERM ends the streams, one after the other; 0 ends them at once, as \
+               SIGINT does",
+        read: |settings, values| {
+            read_one(&mut settings.drain, values, |text| duration(text, 0, values::DAY_MS))
+        },
+        show: |settings| duration_text(settings.drain),
+    },
+    Setting {
         key: "shutdown-time-max",
         shape: Shape::One("DURATION"),
         scope: Scope::Serve,
-        help: "How long a shutdown waits for what is being written",
+        help: "How long a shutdown waits, after the drain, for what is still being written",
         read: |settings, values| {
             read_one(&mut settings.shutdown_time_max, values, |text| {
                 duration(text, 0, values::DAY_MS)

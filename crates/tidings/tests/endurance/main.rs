@@ -5,6 +5,7 @@
 
 mod crash;
 mod disk_full;
+mod drain;
 mod leaving;
 mod process;
 mod shutdown;

@@ -19,7 +19,7 @@ fn hub(flags: &[&str]) -> Server {
 #[test]
 fn idle_streams_end_with_the_last_chunk() {
     for signal in [Signal::TERM, Signal::INT] {
-        let mut server = hub(&[]);
+        let mut server = hub(&["--drain", "0"]);
         let streams: Vec<Stream> =
             (0..20).map(|_| Stream::open(server.address(), "/topics/a", None).unwrap()).collect();
         server.running.signal(signal);
@@ -32,7 +32,7 @@ fn idle_streams_end_with_the_last_chunk() {
 
 #[test]
 fn a_stalled_reader_does_not_hold_it_up() {
-    let mut server = hub(&["--shutdown-time-max", "1s"]);
+    let mut server = hub(&["--drain", "0", "--shutdown-time-max", "1s"]);
     let mut stalled = connect(server.address()).unwrap();
     stalled.write_all(stream_request("/topics/a", None).as_bytes()).unwrap();
     until("it is there", || (metric(&server, "tidings_subscribers") == 1).then_some(()));

@@ -157,6 +157,8 @@ pub(crate) enum Next {
 /// An event stream.
 pub(crate) struct Stream {
     pub(crate) head: Head,
+    /// What came last, as it came.
+    pub(crate) last_chunk: Vec<u8>,
     reader: Box<dyn BufRead + Send>,
     decoder: Decoder,
 }
@@ -182,7 +184,7 @@ impl Stream {
         assert_eq!(head.status, 200, "{head:?}");
         assert!(head.is_chunked(), "{head:?}");
         let (reader, decoder) = (Box::new(reader), Decoder::new(EVENT_BYTES_MAX));
-        Ok(Self { head, reader, decoder })
+        Ok(Self { head, last_chunk: Vec::new(), reader, decoder })
     }
 
     /// The next chunk as it is.
@@ -190,6 +192,7 @@ impl Stream {
         let chunk = read_chunk(&mut self.reader)?;
         if let Some(chunk) = &chunk {
             self.decoder.push(chunk).unwrap();
+            self.last_chunk.clone_from(chunk);
         }
         Ok(chunk)
     }

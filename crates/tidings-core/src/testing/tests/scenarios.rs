@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use crate::cursor::Position;
 use crate::event::Topic;
-use crate::limits::{HEARTBEAT, JOIN_BYTES_MAX};
+use crate::limits::{CLOSING_TIME_MAX, HEARTBEAT, JOIN_BYTES_MAX};
 use crate::shard::{Counts, Framing, Page};
-use crate::testing::{Event, Op, Reads, Settings, Start, Subscription, World};
+use crate::testing::{Event, Op, RETRY_MS, Reads, Settings, Start, Subscription, World};
 use crate::topic::{Selector, Selectors};
 
 fn world() -> World {
@@ -326,6 +326,124 @@ fn the_end_comes_after_the_frame_that_was_cut() {
     world.apply(&Op::Reconnect { client: cut, shard: 0 });
     world.settle();
     assert_eq!(world.client(cut).positions(), [1, 2, 3]);
+}
+
+/// Somebody live on `a` whose stream ends after a minute, with word of it after half of one.
+fn mortal(world: &mut World) -> usize {
+    let seconds = |seconds| Some(Duration::from_secs(seconds));
+    let subscription = Subscription::to("a");
+    subscribed(world, Subscription { renew: seconds(30), ends: seconds(60), ..subscription })
+}
+
+#[test]
+fn a_stream_ends_in_time_after_a_word_in_time() {
+    let mut world = world();
+    let client = mortal(&mut world);
+    publish(&mut world, "a", 20, 2);
+    publish(&mut world, "b", 20, 3);
+    world.run();
+    world.apply(&Op::Advance { time: Duration::from_secs(29) });
+    assert_eq!(world.client(client).renewals(), [0; 0]);
+    world.apply(&Op::Advance { time: Duration::from_secs(1) });
+    assert_eq!(world.client(client).renewals(), [30]);
+    world.apply(&Op::Advance { time: Duration::from_millis(29_900) });
+    assert!(world.client(client).connection().is_some());
+    world.apply(&Op::Advance { time: Duration::from_millis(100) });
+    assert!(world.client(client).is_ended());
+    assert_eq!(world.client(client).retry_ms(), None, "its own retry holds");
+    let counts = world.take_counts(0);
+    assert_eq!((counts.renewals, counts.expired, counts.delivered), (1, 1, 2));
+    // The word's id is behind the events of others too, and nothing is missed after it.
+    publish(&mut world, "a", 20, 1);
+    world.apply(&Op::Reconnect { client, shard: 0 });
+    assert_eq!(world.client(client).interest().next, Position(1));
+    world.settle();
+    assert_eq!(world.client(client).positions(), [1, 2, 6]);
+}
+
+#[test]
+fn word_of_the_end_waits_for_a_connection_that_takes_it() {
+    let mut world = world();
+    let client = mortal(&mut world);
+    world.apply(&Op::Stall { client, room_bytes: 50 });
+    publish(&mut world, "a", 100, 1);
+    world.run();
+    world.apply(&Op::Advance { time: Duration::from_secs(40) });
+    assert_eq!(world.take_counts(0).renewals, 0);
+    world.apply(&Op::Resume { client });
+    world.apply(&Op::Advance { time: Duration::from_secs(1) });
+    let told = world.client(client).renewals();
+    assert!(matches!(told, [18..=20]), "{told:?}");
+    world.settle();
+}
+
+#[test]
+fn who_does_not_take_the_rest_of_its_frame_is_cut_off_in_the_end() {
+    let mut world = world();
+    let client = mortal(&mut world);
+    world.apply(&Op::Stall { client, room_bytes: 50 });
+    publish(&mut world, "a", 100, 1);
+    world.run();
+    world.apply(&Op::Advance { time: Duration::from_secs(60) });
+    assert!(world.client(client).connection().is_some(), "it may finish its frame");
+    world.apply(&Op::Advance { time: CLOSING_TIME_MAX });
+    assert!(world.client(client).connection().is_none());
+    assert!(!world.client(client).is_ended());
+    world.apply(&Op::Reconnect { client, shard: 0 });
+    world.settle();
+    assert_eq!(world.client(client).positions(), [1]);
+}
+
+#[test]
+fn a_drain_ends_streams_at_even_distances_and_tells_each_when_to_come_back() {
+    let mut world = world();
+    let clients: Vec<usize> = (0..100).map(|_| live(&mut world, "a")).collect();
+    let gone = mortal(&mut world);
+    world.apply(&Op::Advance { time: Duration::from_secs(55) });
+    world.apply(&Op::EndEvenly { shard: 0, time: Duration::from_secs(20) });
+    let there = |world: &World| {
+        clients.iter().filter(|&&client| world.client(client).connection().is_some()).count()
+    };
+    for tenth in 0..=10 {
+        // Events go on for those who are still there.
+        publish(&mut world, "a", 20, 1);
+        world.run();
+        world.check();
+        let left = there(&world);
+        assert!(left.abs_diff(100 - 10 * tenth) <= 2, "{left} are left after {tenth} tenths");
+        world.apply(&Op::Advance { time: Duration::from_secs(2) });
+    }
+    assert!(world.client(gone).is_ended(), "its time came first");
+    let told: BTreeSet<u64> = clients
+        .iter()
+        .map(|&client| {
+            assert!(world.client(client).is_ended());
+            world.client(client).retry_ms().unwrap()
+        })
+        .collect();
+    assert!(told.len() > 50, "each has its own");
+    let range = u64::from(*RETRY_MS.start())..=u64::from(*RETRY_MS.end());
+    assert!(told.iter().all(|retry_ms| range.contains(retry_ms)));
+    let counts = world.take_counts(0);
+    assert_eq!((counts.drained, counts.expired), (100, 1));
+    for &client in &clients {
+        world.apply(&Op::Reconnect { client, shard: 0 });
+    }
+    world.settle();
+    let all: Vec<u64> = (1..=11).collect();
+    assert!(clients.iter().all(|&client| world.client(client).positions() == all));
+}
+
+#[test]
+fn a_drain_of_a_few_does_not_take_its_whole_time() {
+    let mut world = world();
+    let clients = [(); 3].map(|()| live(&mut world, "a"));
+    world.apply(&Op::EndEvenly { shard: 0, time: Duration::from_secs(3600) });
+    world.apply(&Op::Advance { time: Duration::ZERO });
+    assert!(world.client(clients[0]).is_ended());
+    assert!(!world.client(clients[1]).is_ended());
+    world.apply(&Op::Advance { time: Duration::from_secs(2) });
+    assert!(clients.iter().all(|&client| world.client(client).is_ended()));
 }
 
 #[test]

@@ -5,6 +5,7 @@ mod bind;
 mod hello;
 mod open_files;
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,6 +25,9 @@ use crate::signals::Signals;
 
 pub(super) use bind::{bind, check};
 pub(super) use hello::Hello;
+
+/// How often the log tells how far a drain has got.
+const PROGRESS_INTERVAL: Duration = Duration::from_secs(5);
 
 /// What the log may take to close, after streams and requests had their time.
 const CLOSE_TIME_MAX: Duration = Duration::from_secs(30);
@@ -82,8 +86,8 @@ pub(super) async fn open_log(settings: &Settings) -> anyhow::Result<Arc<dyn Log>
     }
 }
 
-/// Serves until the first signal, then stops accepting, finishes what is being written, and
-/// closes. A second signal ends it at once.
+/// Serves until the first signal, then stops accepting, finishes what is being written, ends the
+/// streams, and closes. A second signal ends it at once.
 pub(super) async fn until_closed(
     listeners: Vec<TcpListener>,
     router: Router,
@@ -94,19 +98,19 @@ pub(super) async fn until_closed(
     for listener in listeners {
         servers.spawn(tidings_server::serve(listener, router.clone(), hub.clone()));
     }
-    tokio::select! {
-        received = signals.next() => {
-            tracing::info!("{}: shutting down; a second signal ends at once", received.name);
-        }
+    let received = tokio::select! {
+        received = signals.next() => received,
         Some(ended) = servers.join_next() => {
             ended.context("a listener's task ended")?.context("a listener failed")?;
             bail!("a listener ended");
         }
         never = memory::give_back(&hub) => match never {},
-    }
-    let time_max = hub.config().shutdown_time_max + CLOSE_TIME_MAX;
+    };
+    let drain = if received.is_interrupt() { Duration::ZERO } else { hub.config().drain };
+    tracing::info!("{}: shutting down; a second signal ends at once", received.name);
+    let time_max = drain + hub.config().shutdown_time_max + CLOSE_TIME_MAX;
+    hub.begin_drain(drain);
     let closing = async {
-        hub.begin_shutdown();
         // Requests first: each of them may still append to the log.
         while servers.join_next().await.is_some() {}
         hub.close().await;
@@ -117,6 +121,24 @@ pub(super) async fn until_closed(
             tracing::info!("closed");
             Ok(())
         }
+        never = tell_progress(&hub) => match never {},
         received = signals.next() => Err(Interrupted { signal: received.number }.into()),
+    }
+}
+
+/// Says how many streams are left, as long as some end.
+async fn tell_progress(hub: &Hub) -> Infallible {
+    let all = hub.streams();
+    let mut told = all;
+    if all > 0 {
+        tracing::info!("{all} streams are to end");
+    }
+    loop {
+        time::sleep(PROGRESS_INTERVAL).await;
+        let left = hub.streams();
+        if left < told {
+            tracing::info!("{left} of {all} streams are left");
+            told = left;
+        }
     }
 }
