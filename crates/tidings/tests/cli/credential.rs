@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use crate::harness::{Ended, PATIENCE, Running, tidings};
 
 /// A hub that lets in who shows the right token, and tells what it was shown. Its streams bring
-/// one event and stay open until it is told to end them.
+/// one event, say that the token ends, and stay open until it is told to end them.
 struct Doorman {
     url: String,
     shown: Receiver<String>,
@@ -37,7 +37,8 @@ impl Doorman {
                         REFUSAL.len()
                     ),
                     (true, true) => "200 OK\r\nContent-Type: text/event-stream\r\n\r\n\
-                                     retry: 1\nid: i\ndata: hello\n\n"
+                                     retry: 1\nid: i\ndata: hello\n\n\
+                                     id: i\nevent: tidings.renew\ndata: {\"expires_in\":60}\n\n"
                         .into(),
                     (true, false) => "200 OK\r\nContent-Length: 10\r\n\r\n{\"id\":\"i\"}".into(),
                 };
@@ -141,11 +142,13 @@ fn a_renewed_token_counts_from_the_next_connection_on() {
     let mut command = tidings(place.path());
     command.args(["subscribe", "a", "--count", "3", "--token-file", "token", "--url", &hub.url]);
     let mut subscriber = Running::start(&mut command);
-    subscriber.stdout.event();
+    let hello = ("message".to_owned(), "hello".to_owned());
+    assert_eq!(subscriber.stdout.event(), hello);
     hub.was_shown("first");
+    subscriber.stderr.find("the token ends in 60 s");
     std::fs::write(&path, "second").unwrap();
     hub.end_stream.send(()).unwrap();
-    subscriber.stdout.event();
+    assert_eq!(subscriber.stdout.event(), hello, "what the hub says of the token is no event");
     hub.was_shown("second");
     // Where it is away for a moment, that is no reason to give up.
     std::fs::remove_file(&path).unwrap();

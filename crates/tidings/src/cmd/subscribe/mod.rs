@@ -23,6 +23,9 @@ use stream::{Opened, Place, Stream};
 /// The type of the event by which a hub says that something is gone.
 const RESET: &str = "tidings.reset";
 
+/// The type of the event by which a hub says that the token, and so the stream, will end.
+const RENEW: &str = "tidings.renew";
+
 /// Subscribes until the wanted number of events has come, or for ever.
 ///
 /// # Errors
@@ -122,6 +125,11 @@ impl<'a> Sink<'a> {
 
     /// Prints an event and runs the command, one after the other.
     async fn take(&mut self, message: &Message) -> anyhow::Result<()> {
+        if message.event_type == RENEW {
+            // Nobody has published it, and the next connection takes a new token by itself.
+            tell(&print::renew(&message.data));
+            return Ok(());
+        }
         let is_reset = message.event_type == RESET;
         if is_reset {
             tell(&print::reset(&message.data));

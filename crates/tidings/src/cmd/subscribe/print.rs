@@ -86,6 +86,21 @@ pub(super) fn reset(data: &str) -> String {
     }
 }
 
+/// What a hub says about the end of a token, for people.
+pub(super) fn renew(data: &str) -> String {
+    #[derive(Deserialize)]
+    struct Renew {
+        expires_in: u64,
+    }
+    let when = match serde_json::from_str::<Renew>(data) {
+        Ok(Renew { expires_in }) => format!("in {expires_in} s"),
+        Err(_) => "soon".into(),
+    };
+    format!(
+        "the token ends {when}, and the stream with it; a new one in its file counts from then on"
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -117,5 +132,11 @@ mod tests {
         assert!(reset(r#"{"from":"a-1","oldest":"a-9","missed":7}"#).starts_with("7 events after"));
         assert!(reset(r#"{"from":"a-1","oldest":"b-0"}"#).contains("may be gone"));
         assert!(reset("?").contains("some events are gone"));
+    }
+
+    #[test]
+    fn the_end_of_a_token_is_put_into_words() {
+        assert!(renew(r#"{"expires_in":60}"#).starts_with("the token ends in 60 s"));
+        assert!(renew("?").starts_with("the token ends soon"));
     }
 }
