@@ -67,7 +67,7 @@ pub(crate) struct TokenMakeArgs {
     /// Whom it is for (sub): a user's id, say
     #[arg(long, value_name = "TEXT")]
     pub(crate) subject: Option<String>,
-    /// Which hub it is for (aud), where that hub wants to be named; can be given several times
+    /// Which hub it is for (aud): one without this name refuses it; can be given several times
     #[arg(long, value_name = "TEXT")]
     pub(crate) audience: Vec<String>,
     /// Who made it (iss), where the hub wants to know

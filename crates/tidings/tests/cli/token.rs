@@ -76,9 +76,25 @@ fn a_token_of_every_algorithm_is_right_with_its_key_only() {
         let header = &place.explained(&usual, &public)["header"];
         assert_eq!(header["alg"].as_str().unwrap().to_lowercase(), algorithms[0]);
     }
-    let token = place.token(&["--key", "es256.pem", "--publish", "a", "--kid", "k"]);
-    let jwk = place.explained(&token, "es256.jwk.json");
-    assert_eq!((&jwk["signature"], &jwk["header"]["kid"]), (&json!("right"), &json!("k")));
+}
+
+#[test]
+fn a_token_may_name_its_key() {
+    let place = Place::new();
+    place.run(&["keygen", "--jwk", "--kid", "k"]).lines();
+    for (kid, jwk, pem) in [
+        (&[][..], json!("right"), json!("right")),
+        (&["--kid", "k"], json!("right"), json!("right")),
+        (
+            &["--kid", "x"],
+            json!({ "wrong": "it names the key \"x\", and no key here is called so" }),
+            json!("right"),
+        ),
+    ] {
+        let token = place.token(&[&["--key", "jwt.pem", "--publish", "a"], kid].concat());
+        assert_eq!(place.explained(&token, "jwt.jwk.json")["signature"], jwk);
+        assert_eq!(place.explained(&token, "jwt.pub.pem")["signature"], pem, "it has no name");
+    }
 }
 
 #[test]

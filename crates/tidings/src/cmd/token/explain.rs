@@ -16,6 +16,9 @@ use crate::keys::{self, Key};
 /// Members of the header by which a token brings or names its own key.
 const KEYS_OF_ITS_OWN: [&str; 6] = ["jku", "jwk", "x5u", "x5c", "x5t", "x5t#S256"];
 
+/// The `typ` by which a hub knows its tickets.
+const TICKET_TYPE: &str = "tidings-ticket+jwt";
+
 /// The claim in which the rights stand.
 pub(super) const RIGHTS: &str = "tidings";
 
@@ -136,7 +139,9 @@ fn warn_of_header(header: &Map<String, Value>, warnings: &mut Vec<String>) {
         }
         Some(_) => {}
     }
-    if let Some(typ) = text("typ")
+    if text("typ").is_some_and(|typ| typ.eq_ignore_ascii_case(TICKET_TYPE)) {
+        warnings.push("it is a ticket, which counts once, as ?ticket= of an address".into());
+    } else if let Some(typ) = text("typ")
         && !["jwt", "at+jwt", "application/at+jwt"].contains(&typ.to_ascii_lowercase().as_str())
     {
         warnings.push(format!("typ {typ} says that it is something else than an access token"));
@@ -161,9 +166,10 @@ fn check(token: &str, header: &Map<String, Value>, signature: &str, keys: &[Key]
     };
     let message = token.rsplit_once('.').map_or("", |(message, _)| message);
     let kid = header.get("kid").and_then(Value::as_str);
-    let named = keys.iter().filter(|key| kid.is_some() && key.kid.as_deref() == kid);
-    let named: Vec<&Key> = named.collect();
-    let candidates = if named.is_empty() { keys.iter().collect() } else { named };
+    let candidates = candidates(keys, kid);
+    if let ([], Some(kid)) = (&candidates[..], kid) {
+        return Signature::Wrong(format!("it names the key {kid:?}, and no key here is called so"));
+    }
     let mut reason = String::new();
     for key in candidates {
         match key.has_signed(algorithm, message, signature) {
@@ -174,6 +180,19 @@ fn check(token: &str, header: &Map<String, Value>, signature: &str, keys: &[Key]
         }
     }
     Signature::Wrong(reason)
+}
+
+/// The keys that a hub would try: those that the token names; those without a name, if none is
+/// called so; all, if it names none.
+fn candidates<'a>(keys: &'a [Key], kid: Option<&str>) -> Vec<&'a Key> {
+    let of = |wanted: Option<&str>| -> Vec<&'a Key> {
+        keys.iter().filter(|key| key.kid.as_deref() == wanted).collect()
+    };
+    match (kid, of(kid)) {
+        (None, _) => keys.iter().collect(),
+        (Some(_), named) if named.is_empty() => of(None),
+        (Some(_), named) => named,
+    }
 }
 
 impl Explanation {
@@ -192,7 +211,7 @@ impl Explanation {
             self.state = State::NotYet;
             self.warn("it does not count yet");
         }
-        if !claims.contains_key("exp") {
+        if claims.get("exp").is_none_or(Value::is_null) {
             self.warn("no exp: it never expires, and a hub may refuse it for that");
         }
         if let (Some(from), Some(to)) = (self.not_before, self.expires)
@@ -206,7 +225,7 @@ impl Explanation {
     }
 
     fn time(&mut self, claims: &Map<String, Value>, name: &str) -> Option<Timestamp> {
-        let claim = claims.get(name)?;
+        let claim = claims.get(name).filter(|claim| !claim.is_null())?;
         let time = numeric_date(claim);
         if time.is_none() {
             self.warn(format!("{name} is no time: it has to be seconds since 1970, a number"));
@@ -219,7 +238,9 @@ impl Explanation {
             self.warn(format!("{name} stands beside \"{RIGHTS}\", where nobody looks for it"));
         }
         let rights = match claims.get(RIGHTS) {
-            None => return self.warn(format!("no claim \"{RIGHTS}\": it allows nothing")),
+            None | Some(Value::Null) => {
+                return self.warn(format!("no claim \"{RIGHTS}\": it allows nothing"));
+            }
             Some(Value::Object(rights)) => rights,
             Some(_) => return self.warn(format!("\"{RIGHTS}\" is no JSON object")),
         };
@@ -239,7 +260,7 @@ impl Explanation {
     /// Those that are sound.
     fn selectors(&mut self, rights: &Map<String, Value>, name: &str) -> Vec<String> {
         let list = match rights.get(name) {
-            None => return Vec::new(),
+            None | Some(Value::Null) => return Vec::new(),
             Some(Value::Array(list)) => list,
             Some(_) => {
                 self.warn(format!("{name} is no list of topics and patterns"));
@@ -309,6 +330,7 @@ mod tests {
             (json!({ "alg": "ES512" }), "ES512 is none that"),
             (json!({ "alg": "es256" }), "es256 is none that"),
             (json!({ "alg": "HS256", "typ": "id+jwt" }), "something else"),
+            (json!({ "alg": "HS256", "typ": "tidings-ticket+jwt" }), "is a ticket"),
             (json!({ "alg": "HS256", "jku": "https://x" }), "jku brings"),
             (json!({ "alg": "HS256", "crit": ["b64"] }), "crit"),
         ] {
@@ -321,6 +343,9 @@ mod tests {
             (json!({ "exp": NOW + 9, "nbf": NOW + 1, "tidings": rights }), "does not count yet"),
             (json!({ "exp": NOW + 9, "nbf": NOW + 9, "tidings": rights }), "expires before"),
             (json!({ "exp": NOW + 9, "iat": NOW + 9, "tidings": rights }), "future"),
+            (json!({ "exp": null, "tidings": rights }), "never expires"),
+            (json!({ "exp": NOW + 9, "tidings": null }), "no claim"),
+            (json!({ "exp": NOW + 9, "tidings": { "publish": null } }), "allows nothing"),
             (json!({ "exp": NOW + 9 }), "no claim \"tidings\""),
             (json!({ "exp": NOW + 9, "tidings": [] }), "no JSON object"),
             (json!({ "exp": NOW + 9, "tidings": {} }), "allows nothing"),
