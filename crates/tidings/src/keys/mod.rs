@@ -57,10 +57,7 @@ impl Key {
     /// # Errors
     /// Where the key is there to check tokens only.
     pub(crate) fn sign(&self, header: &Header, claims: &impl Serialize) -> anyhow::Result<String> {
-        let key = self.sign.as_ref().context(
-            "a public key checks tokens, but can't sign them: give the private key that belongs \
-             to it, as PEM",
-        )?;
+        let key = self.sign.as_ref().context("a public key can't sign")?;
         jsonwebtoken::encode(header, claims, key).map_err(|error| anyhow!("can't sign: {error}"))
     }
 
@@ -106,13 +103,20 @@ pub(crate) fn read(path: &Path) -> anyhow::Result<Vec<Key>> {
     parse::keys(&text).map_err(|problem| anyhow!("{shown} {problem}"))
 }
 
-/// The one key of a file that signs.
+/// The one key of a file that signs; its public key may stand there too.
 ///
 /// # Errors
-/// As [`read`], and where it holds several.
+/// As [`read`], and where none or several can sign.
 pub(crate) fn read_one(path: &Path) -> anyhow::Result<Key> {
-    let mut keys = read(path)?;
-    let key = keys.remove(0);
-    ensure!(keys.is_empty(), "{} holds several keys: give one that signs", path.display());
+    let shown = path.display();
+    let keys = read(path)?;
+    let mut sign = keys.into_iter().filter(|key| key.sign.is_some());
+    let key = sign.next().with_context(|| {
+        format!(
+            "{shown} holds a public key, which checks tokens but can't sign them: give the \
+             private key that belongs to it, as PEM"
+        )
+    })?;
+    ensure!(sign.next().is_none(), "{shown} holds several keys that sign: give one of them");
     Ok(key)
 }

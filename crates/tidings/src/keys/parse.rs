@@ -18,7 +18,8 @@ const KINDS: &str = "tokens are signed with RSA from 2048 bits, with P-256, P-38
 /// All keys that the text holds; never none.
 pub(super) fn keys(text: &str) -> Result<Vec<Key>, String> {
     if text.trim_start().starts_with("-----BEGIN ") {
-        return pem(text).map(|key| vec![key]);
+        let blocks = text.split("-----BEGIN ").skip(1);
+        return blocks.map(|rest| pem(&format!("-----BEGIN {rest}"))).collect();
     }
     if text.trim_start().starts_with('{') {
         return json(text);
@@ -46,10 +47,10 @@ fn secret(secret: &[u8]) -> Result<Key, String> {
     Ok(Key { algorithms, sign: Some(sign), check, kid: None })
 }
 
+/// A block of a PEM file.
 fn pem(text: &str) -> Result<Key, String> {
-    let (_, rest) = text.split_once("-----BEGIN ").unwrap_or_default();
-    let label = rest.split("-----").next().unwrap_or_default();
-    match label {
+    let label = text.strip_prefix("-----BEGIN ").and_then(|rest| rest.split("-----").next());
+    match label.unwrap_or_default() {
         "PRIVATE KEY" | "RSA PRIVATE KEY" => private_pem(text),
         "PUBLIC KEY" | "RSA PUBLIC KEY" => public_pem(text.as_bytes()),
         "EC PARAMETERS" | "EC PRIVATE KEY" => Err(
@@ -191,6 +192,8 @@ mod tests {
             let pair = KeyPair::generate_for(algorithm).unwrap();
             assert_eq!(names(&pair.serialize_pem()), expected);
             assert_eq!(names(&pair.public_key_pem()), expected);
+            let both = [pair.serialize_pem(), pair.public_key_pem()].concat();
+            assert_eq!(names(&both), format!("{expected}; {expected}"));
         }
         assert_eq!(names(&format!(r#"{{"kty":"oct","k":"{SECRET}","alg":"HS512"}}"#)), "HS512");
     }

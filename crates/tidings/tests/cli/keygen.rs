@@ -9,6 +9,8 @@ use tempfile::TempDir;
 
 use crate::harness::{Ended, run, tidings};
 
+const RIGHT: &str = "signature    right: the key has signed it";
+
 fn run_in(directory: &Path, args: &[&str]) -> Ended {
     tidings(directory).args(args).output().unwrap().into()
 }
@@ -78,6 +80,10 @@ fn secrets_are_text_of_the_length_that_their_hash_wants() {
     assert_eq!(mode(&place.path().join("jwt.secret")), 0o600);
     let both = run(&["keygen", "--out", "-"]);
     assert!(both.stdout.contains("PRIVATE KEY") && both.stdout.contains("PUBLIC KEY"));
+    fs::write(place.path().join("both.pem"), both.stdout).unwrap();
+    let token = run_in(place.path(), &["token", "--key", "both.pem", "--publish", "a"]);
+    let explained = ["token", "explain", "--key", "both.pem", token.lines()[0]];
+    assert!(run_in(place.path(), &explained).lines().contains(&RIGHT));
 }
 
 #[test]

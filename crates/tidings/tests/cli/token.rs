@@ -268,7 +268,7 @@ fn what_is_wrong_is_said() {
     check(&["--key", "jwt.pem", "--publish", "a", "--payload", "{"], 2, "no JSON");
     check(&["--key", "jwt.pem", "--publish", "a", "--expires", "soon"], 2, "30days");
     check(&["--key", "jwt.pem", "--publish", "a", "--alg", "hs256"], 1, "not good for HS256");
-    check(&["--key", "jwt.pub.pem", "--publish", "a"], 1, "a public key checks tokens");
+    check(&["--key", "jwt.pub.pem", "--publish", "a"], 1, "jwt.pub.pem holds a public key");
     check(&["--key", "none.pem", "--publish", "a"], 1, "can't read the key none.pem");
     check(&["--key", "short", "--publish", "a"], 1, "short holds a secret of 6 bytes");
     let wide = format!("--payload=\"{}\"", "x".repeat(20_000));
