@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, anyhow, ensure};
 use reqwest::header::HeaderValue;
 
-/// No request carries more.
-const TOKEN_BYTES_MAX: usize = 8 * 1024;
+/// A hub takes no longer one.
+pub(crate) const TOKEN_BYTES_MAX: usize = 8 * 1024;
 
 /// A text that only its user sees: not logs, not errors, not `Debug`.
 #[derive(Clone, Default, Eq, PartialEq)]

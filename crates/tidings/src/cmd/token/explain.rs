@@ -7,10 +7,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
-use tidings_core::limits::HEAD_BYTES_MAX;
 use tidings_core::topic::Selector;
 
 use super::times::numeric_date;
+use crate::credential::TOKEN_BYTES_MAX;
 use crate::keys::{self, Key};
 
 /// Members of the header by which a token brings or names its own key.
@@ -88,8 +88,9 @@ pub(super) fn explain(token: &str, keys: &[Key], now: Timestamp) -> anyhow::Resu
     };
     let claims: Option<Map<String, Value>> = serde_json::from_slice(&claims).ok();
     let mut warnings = Vec::new();
-    if token.len() >= HEAD_BYTES_MAX {
-        warnings.push(format!("it has {} bytes: no request carries that many", token.len()));
+    if token.len() > TOKEN_BYTES_MAX {
+        let bytes = token.len();
+        warnings.push(format!("it has {bytes} bytes: a hub takes {TOKEN_BYTES_MAX} at most"));
     }
     warn_of_header(&header, &mut warnings);
     let mut explanation = Explanation {

@@ -6,9 +6,9 @@ use jiff::Timestamp;
 use jsonwebtoken::Header;
 use serde::Serialize;
 use serde_json::Value;
-use tidings_core::limits::HEAD_BYTES_MAX;
 
 use crate::cli::{Expires, TokenMakeArgs, When};
+use crate::credential::TOKEN_BYTES_MAX;
 use crate::exit::Usage;
 use crate::{keys, output};
 
@@ -61,9 +61,9 @@ pub(super) fn run(args: &TokenMakeArgs) -> anyhow::Result<()> {
     header.kid = args.kid.clone().or_else(|| key.kid.clone());
     let token = key.sign(&header, &claims)?;
     ensure!(
-        token.len() < HEAD_BYTES_MAX,
-        "the token has {} bytes, and no request carries that many (head_bytes_max is \
-         {HEAD_BYTES_MAX}): name fewer selectors, or say less in --payload",
+        token.len() <= TOKEN_BYTES_MAX,
+        "the token has {} bytes, and a hub takes {TOKEN_BYTES_MAX} at most (token_bytes_max): name \
+         fewer selectors, or say less in --payload",
         token.len()
     );
     output::line(&token)
