@@ -11,6 +11,7 @@ use serde_json::Value;
 use tidings_core::topic::Selector;
 
 use super::keygen::selector;
+use crate::credential::Secret;
 use crate::keys;
 
 /// Make a token, or explain one
@@ -87,7 +88,7 @@ pub(crate) struct TokenMakeArgs {
 pub(crate) struct TokenExplainArgs {
     /// The token; without it, or as "-", stdin is read, so that the token does not stay in the
     /// shell's history
-    pub(crate) token: Option<String>,
+    pub(crate) token: Option<Secret>,
     /// Check the signature with this key: as PEM, as a secret, or as JWK or JWKS
     #[arg(long, value_name = "FILE")]
     pub(crate) key: Option<PathBuf>,

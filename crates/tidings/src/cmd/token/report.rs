@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 use super::explain::{Explanation, RIGHTS, Signature, State, explain};
 use super::times::{distance, local};
 use crate::cli::TokenExplainArgs;
+use crate::credential::Secret;
 use crate::exit::Usage;
 use crate::output::tame;
 use crate::{api_key, keys, output};
@@ -23,7 +24,7 @@ const TOKEN_BYTES_MAX: u64 = 64 * 1024;
 /// # Errors
 /// Where there is no token, or its signature is wrong.
 pub(super) fn run(args: &TokenExplainArgs) -> anyhow::Result<()> {
-    let text = text(args.token.as_deref())?;
+    let text = text(args.token.as_ref().map(Secret::expose))?;
     let token = text.trim();
     let token = token.strip_prefix("Bearer ").unwrap_or(token).trim_start();
     if api_key::is_one(token) {
