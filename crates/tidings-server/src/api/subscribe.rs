@@ -7,7 +7,7 @@ use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use tidings_core::topic::Selectors;
 
-use crate::engine::Hub;
+use crate::engine::{Filter, Hub};
 
 use super::accept::{self, Representation};
 use super::error::Problem;
@@ -59,7 +59,7 @@ async fn choose(
         Representation::EventStream => Ok(subscriber.stream(hub, selectors).await?.into_response()),
         Representation::History => {
             let start = subscriber.start().cloned();
-            history::page(hub, &selectors, start, parts.uri.query()).await
+            history::page(hub, &Filter { selectors, private: None }, start, parts.uri.query()).await
         }
         Representation::Page => Ok(page::topic()),
     }
