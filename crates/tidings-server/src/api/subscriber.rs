@@ -2,6 +2,7 @@
 //! Knows nothing of the hub's own addresses.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::body::Body;
 use axum::extract::FromRequestParts;
@@ -50,6 +51,7 @@ pub struct Subscriber {
     start: Option<Start>,
     label: Option<String>,
     private: Option<Arc<Selectors>>,
+    ends: Option<Instant>,
     /// A `HEAD` request wants the head of the response and no stream.
     head_only: bool,
     /// The request asks for an event stream by name, as `EventSource` does.
@@ -79,11 +81,19 @@ impl Subscriber {
         self
     }
 
-    /// Lets private events of these topics come too. Whoever calls it has made sure that the client
-    /// may see them: [`crate::auth::Access`] does so for tokens.
+    /// Lets private events of these topics come too. Whoever calls it has made sure that the
+    /// client may see them: [`crate::auth::Access`] does so for tokens.
     #[must_use]
     pub fn with_private(mut self, topics: Option<Arc<Selectors>>) -> Self {
         self.private = topics;
+        self
+    }
+
+    /// Ends the stream then, with an event `tidings.renew` some time before. Without a time, it
+    /// goes on.
+    #[must_use]
+    pub fn with_end(mut self, ends: Option<Instant>) -> Self {
+        self.ends = ends;
         self
     }
 
@@ -124,8 +134,8 @@ impl Subscriber {
             return Ok(EventStream { place: None, connection, body });
         }
         let start = self.start.unwrap_or(Start::Live);
-        let Self { label, private, .. } = self;
-        let subscription = Subscription { selectors, private, start, label, expires: None };
+        let Self { label, private, ends: expires, .. } = self;
+        let subscription = Subscription { selectors, private, start, label, expires };
         let subscribed = hub.subscribe(subscription).await?;
         let place = Some((subscribed.verdict, subscribed.cursor));
         let body = hub.stream(subscribed, self.version, &self.extensions);
@@ -138,6 +148,7 @@ impl Subscriber {
             start: wish.start,
             label: wish.label,
             private: None,
+            ends: None,
             head_only: parts.method == Method::HEAD,
             wants_events: accept::names_event_stream(&parts.headers),
             version: parts.version,

@@ -3,6 +3,7 @@
 
 use anyhow::Context;
 use tidings_core::topic::{Selector, Selectors};
+use tidings_server::auth::Access;
 use tidings_server::{Config, Hub, api};
 use tokio::sync::watch;
 
@@ -24,7 +25,7 @@ pub(super) async fn run(settings: &Settings) -> anyhow::Result<()> {
     let config = Config { default_selectors: Some(selectors), ..settings.hub() };
     let config = serve::within_open_files(config);
     let hub = Hub::start(log, config).context("can't start the hub")?;
-    let router = api::router(hub.clone()).merge(demo::router(hub.clone()));
+    let router = api::router(hub.clone(), Access::open()).merge(demo::router(hub.clone()));
     let signals = Signals::new()?;
     let hello = Hello::new("tidings demo", &listeners, settings)?;
     let lines = lines(hello.url());

@@ -13,6 +13,7 @@ use anyhow::{Context, bail};
 use axum::Router;
 use tidings_core::limits::CONNECTIONS_MAX;
 use tidings_log::{Disk, DiskOptions, Log, Memory, MemoryOptions};
+use tidings_server::auth::Access;
 use tidings_server::{Config, Hub, api};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -43,7 +44,7 @@ pub(super) async fn run(loaded: &Loaded) -> anyhow::Result<()> {
     let config = within_open_files(settings.hub());
     let log = open_log(settings).await?;
     let hub = Hub::start(log, config).context("can't start the hub")?;
-    let router = api::router_with_index(hub.clone());
+    let router = api::router_with_index(hub.clone(), Access::open());
     // Whoever waits for the address may send a signal as soon as it has it.
     let signals = Signals::new()?;
     Hello::new("tidings", &listeners, settings)?.print(settings.log_format)?;
