@@ -4,6 +4,7 @@
 //! Every setting stands once, in [`table`]; its flag, its variable and its key in the file all
 //! come from there. Whatever is wrong is collected, so that one run names all of it.
 
+mod access;
 mod environment;
 mod file;
 mod flags;
@@ -33,6 +34,8 @@ const FILE: &str = "tidings.toml";
 /// The settings, each with one value.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
+    /// Who may what.
+    pub(crate) access: tidings_server::auth::Policy,
     pub(crate) allow_anonymous_publish: bool,
     pub(crate) batch_bytes_max: usize,
     pub(crate) coalesce: Duration,
@@ -66,6 +69,7 @@ impl Default for Settings {
     fn default() -> Self {
         let hub = tidings_server::Config::default();
         Self {
+            access: tidings_server::auth::Policy::default(),
             allow_anonymous_publish: false,
             batch_bytes_max: hub.batch_bytes_max,
             coalesce: hub.coalesce,
@@ -108,6 +112,14 @@ impl Settings {
             Keep::Disk(_) => limits::LOG_BYTES_MAX,
             Keep::Memory => limits::MEMORY_LOG_BYTES_MAX,
         })
+    }
+
+    /// Who may what.
+    pub(crate) fn access(&self) -> tidings_server::auth::Policy {
+        tidings_server::auth::Policy {
+            anonymous_publish: self.allow_anonymous_publish,
+            ..self.access.clone()
+        }
     }
 
     /// The part that the hub takes.

@@ -6,10 +6,10 @@ use std::time::Duration;
 use tidings_core::limits;
 use tidings_log::SyncPolicyError;
 
-use super::Settings;
 use super::values::{
     self, bytes, bytes_text, count, duration, duration_text, read_one, switch_text,
 };
+use super::{Settings, access};
 use crate::credential::Credential;
 
 /// One setting.
@@ -46,6 +46,8 @@ pub(crate) enum Scope {
     Client,
     /// All.
     Everywhere,
+    /// `serve`, but not as a flag, which others could see in ps.
+    ServeSecret,
     /// `serve`.
     Serve,
     /// `serve` and `demo`.
@@ -266,12 +268,26 @@ pub(crate) static TABLE: &[Setting] = &[
         key: "allow-anonymous-publish",
         shape: Shape::Switch,
         scope: Scope::ServeAndDemo,
-        help: "Listen beyond this machine although anybody who reaches it can publish",
+        help: "Let anybody publish who reaches the hub, although it listens beyond this machine or \
+               has keys to check tokens with",
         read: |settings, values| {
             read_one(&mut settings.allow_anonymous_publish, values, values::switch)
         },
         show: |settings| switch_text(settings.allow_anonymous_publish),
     },
+    access::JWT_KEY,
+    access::JWT_SECRET,
+    access::JWKS_URL,
+    access::JWT_AUDIENCE,
+    access::JWT_ISSUER,
+    access::JWT_SKEW,
+    access::JWT_ALLOW_NO_EXPIRY,
+    access::API_KEYS,
+    access::ANONYMOUS_SUBSCRIBE,
+    access::COOKIE_NAME,
+    access::CORS_ORIGINS,
+    access::TICKET_TIME,
+    access::TICKET_KEY,
     Setting {
         key: "url",
         shape: Shape::One("URL"),

@@ -44,15 +44,17 @@ pub(in crate::cmd) async fn bind(settings: &Settings) -> anyhow::Result<Vec<TcpL
     Ok(listeners)
 }
 
-/// Without authentication, anybody who reaches the hub can publish: that has to be said aloud.
+/// Without keys, anybody who reaches the hub can publish: that has to be said aloud.
 fn refuse_strangers(settings: &Settings, address: SocketAddr) -> Result<(), Usage> {
-    if settings.allow_anonymous_publish || is_loopback(address.ip()) {
+    let checks_tokens = settings.access().has_keys();
+    if checks_tokens || settings.allow_anonymous_publish || is_loopback(address.ip()) {
         return Ok(());
     }
     Err(Usage(format!(
         "--listen {address} reaches beyond this machine, and anybody who can reach it could \
-         publish: listen on 127.0.0.1 behind a proxy that says who may, or add \
-         --allow-anonymous-publish (TIDINGS_ALLOW_ANONYMOUS_PUBLISH=true) if anybody may"
+         publish: have tokens checked with --jwt-key, --jwks-url or --api-keys, listen on 127.0.0.1 \
+         behind a proxy that says who may, or add --allow-anonymous-publish \
+         (TIDINGS_ALLOW_ANONYMOUS_PUBLISH=true) if anybody may"
     )))
 }
 
@@ -105,6 +107,10 @@ mod tests {
         ] {
             let mut settings = Settings { listen: vec![address.into()], ..Settings::default() };
             assert_eq!(check(&settings).is_ok(), here, "{address}");
+            let keys = Settings::default();
+            let mut keys = Settings { listen: settings.listen.clone(), ..keys };
+            keys.access.api_keys = Some("keys.toml".into());
+            assert!(check(&keys).is_ok());
             settings.allow_anonymous_publish = true;
             assert!(check(&settings).is_ok());
         }

@@ -39,7 +39,7 @@ impl Hello {
         let first = addresses.first().context("there is no listener")?;
         let url = format!("http://{}", from_here(*first));
         let urls = addresses.iter().map(|address| format!("http://{address}")).collect();
-        let lines = lines(&url);
+        let lines = lines(&url, settings);
         Ok(Self { program, urls, url, log: log(settings), lines })
     }
 
@@ -97,11 +97,15 @@ impl Hello {
     }
 }
 
-fn lines(url: &str) -> Vec<String> {
+fn lines(url: &str, settings: &Settings) -> Vec<String> {
+    let access = settings.access();
+    let token = |needed| if needed { "-H \"Authorization: Bearer $TIDINGS_TOKEN\" " } else { "" };
+    let publishing = token(access.has_keys() && !access.anonymous_publish);
+    let reading = token(!access.anonymous_subscribe);
     vec![
-        format!("publish     curl -d 'hello' {url}/topics/greetings"),
-        format!("subscribe   curl -N {url}/topics/greetings"),
-        format!("look back   curl -N '{url}/topics/greetings?last=10'"),
+        format!("publish     curl {publishing}-d 'hello' {url}/topics/greetings"),
+        format!("subscribe   curl {reading}-N {url}/topics/greetings"),
+        format!("look back   curl {reading}-N '{url}/topics/greetings?last=10'"),
         format!("browser     new EventSource(\"{url}/topics/greetings\")"),
         format!("watch       {url}/topics/greetings in a browser's address bar"),
         format!("operate     {url}/healthz /readyz /metrics"),

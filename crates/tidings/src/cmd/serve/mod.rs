@@ -1,6 +1,7 @@
 //! `tidings serve`: a log, a hub over it, its API on the network, and an orderly end.
 //! Knows nothing of requests.
 
+mod access;
 mod bind;
 mod hello;
 mod open_files;
@@ -13,7 +14,6 @@ use anyhow::{Context, bail};
 use axum::Router;
 use tidings_core::limits::CONNECTIONS_MAX;
 use tidings_log::{Disk, DiskOptions, Log, Memory, MemoryOptions};
-use tidings_server::auth::Access;
 use tidings_server::{Config, Hub, api};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -24,6 +24,7 @@ use crate::memory;
 use crate::settings::{Keep, Loaded, Settings};
 use crate::signals::Signals;
 
+pub(super) use access::load_access;
 pub(super) use bind::{bind, check};
 pub(super) use hello::Hello;
 
@@ -40,11 +41,13 @@ const CLOSE_TIME_MAX: Duration = Duration::from_secs(30);
 /// signal came before.
 pub(super) async fn run(loaded: &Loaded) -> anyhow::Result<()> {
     let settings = &loaded.settings;
+    let access = load_access(settings)?;
     let listeners = bind(settings).await?;
     let config = within_open_files(settings.hub());
     let log = open_log(settings).await?;
     let hub = Hub::start(log, config).context("can't start the hub")?;
-    let router = api::router_with_index(hub.clone(), Access::open());
+    let router = api::router_with_index(hub.clone(), access.clone());
+    tokio::spawn(async move { access.watch().await });
     // Whoever waits for the address may send a signal as soon as it has it.
     let signals = Signals::new()?;
     Hello::new("tidings", &listeners, settings)?.print(settings.log_format)?;
