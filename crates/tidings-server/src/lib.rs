@@ -31,7 +31,6 @@
 
 pub mod admin;
 pub mod api;
-pub mod auth;
 pub mod config;
 pub mod engine;
 mod http;

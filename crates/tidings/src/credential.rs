@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, ensure};
 use reqwest::header::HeaderValue;
-use tidings_core::limits::TOKEN_BYTES_MAX;
+
+/// A hub takes no longer one.
+pub(crate) const TOKEN_BYTES_MAX: usize = 8 * 1024;
 
 /// A text that only its user sees: not logs, not errors, not `Debug`.
 #[derive(Clone, Default, Eq, PartialEq)]

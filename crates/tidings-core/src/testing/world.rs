@@ -3,7 +3,6 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::ops::RangeInclusive;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::cursor::{Incarnation, Position};
@@ -330,7 +329,7 @@ impl World {
         let interest = Interest {
             filter: Filter {
                 selectors: subscription.selectors.clone(),
-                private: subscription.private.clone().map(Arc::new),
+                private: subscription.private,
             },
             next: match subscription.start {
                 Start::Earliest => self.history.oldest(),

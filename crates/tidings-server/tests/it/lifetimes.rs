@@ -27,7 +27,6 @@ fn short() -> Config {
 async fn expiring(world: &World, time: Duration) -> String {
     let subscription = Subscription {
         selectors: Selector::parse("a").unwrap().into(),
-        private: None,
         start: Start::Earliest,
         label: None,
         expires: Some(Instant::now() + time),
