@@ -93,6 +93,58 @@ pub const HISTORY_EVENTS_MAX: usize = 1_000;
 /// Events of a page of history when the request does not say.
 pub const HISTORY_EVENTS: usize = 100;
 
+// ---- Who may what ----------------------------------------------------------------------------
+
+/// A token in bytes: half of a request head, so that a ticket made of it fits one too.
+pub const TOKEN_BYTES_MAX: usize = 8 * 1024;
+
+/// A ticket in bytes: what its token said, and what makes it a ticket.
+pub const TICKET_BYTES_MAX: usize = 10 * 1024;
+
+/// Selectors of one right, to publish or to subscribe, in a token or for an API key. Each private
+/// event is held against those of every subscriber that may get it.
+pub const TOKEN_SELECTORS_MAX: usize = 100;
+
+/// Keys that sign tokens, in one file or behind one JWKS address.
+pub const JWT_KEYS_MAX: usize = 100;
+
+/// Keys that a token without a `kid` is tried with: a signature costs up to 0.1 ms to check, and
+/// strangers send tokens.
+pub const JWT_KEYS_TRIED_MAX: usize = 16;
+
+/// A file of keys in bytes, a JWKS document included.
+pub const KEY_FILE_BYTES_MAX: usize = 1024 * 1024;
+
+/// API keys in a file.
+pub const API_KEYS_MAX: usize = 10_000;
+
+/// How often files with keys are looked at for changes.
+pub const KEY_FILE_PAUSE: Duration = Duration::from_secs(3);
+
+/// How long an answer with a JWKS document may take.
+pub const JWKS_TIME_MAX: Duration = Duration::from_secs(5);
+
+/// The pause between two requests to one JWKS address, however many tokens name a key that is not
+/// in it: anybody can send those.
+pub const JWKS_PAUSE: Duration = Duration::from_secs(30);
+
+/// The age at which a JWKS document is asked for again, so that keys that were taken out stop
+/// counting.
+pub const JWKS_AGE_MAX: Duration = Duration::from_secs(10 * 60);
+
+/// How far the clocks of those who make tokens may be off (default; a setting).
+pub const JWT_SKEW: Duration = Duration::from_secs(30);
+
+/// How long a ticket is valid (default; a setting): as long as a browser takes to open a stream.
+pub const TICKET_TIME: Duration = Duration::from_secs(30);
+
+/// Used tickets that are remembered until they are over. 100,000 in 30 s is more than a crowd of
+/// clients comes back with; beyond it the next ones are refused for a moment.
+pub const TICKETS_USED_MAX: usize = 100_000;
+
+/// Origins that can be allowed.
+pub const ORIGINS_MAX: usize = 1_000;
+
 // ---- Connections -----------------------------------------------------------------------------
 
 /// Open connections in all (default; a setting). The limit of open files usually bites first.

@@ -1,15 +1,10 @@
-//! API keys: what they look like, and the hash by which a hub knows them.
+//! API keys: how they are made, and what they look like.
 //! Knows nothing of files.
 
-use std::fmt::Write as _;
-
 use anyhow::anyhow;
-use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-
-/// What they begin with, so that people and scanners know one where they see it.
-const PREFIX: &str = "tidings_";
+use tidings_server::auth::api_keys::PREFIX;
 
 /// More can't be tried out by anybody.
 const RANDOM_BYTES: usize = 32;
@@ -31,16 +26,6 @@ pub(crate) fn is_one(text: &str) -> bool {
     })
 }
 
-/// What a hub's file keeps of it.
-pub(crate) fn hash(key: &str) -> String {
-    let hash = digest(&SHA256, key.as_bytes());
-    hash.as_ref().iter().fold("sha256:".to_owned(), |mut text, byte| {
-        // Writing into a String can't fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -54,12 +39,5 @@ mod tests {
         for text in ["", "tidings_", "tidings_abc", &one[1..], &format!("{one}A"), "a.b.c"] {
             assert!(!is_one(text), "{text}");
         }
-    }
-
-    #[test]
-    fn the_hash_is_of_the_whole_text() {
-        // FIPS 180-2, appendix B.1.
-        let expected = "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
-        assert_eq!(hash("abc"), expected);
     }
 }

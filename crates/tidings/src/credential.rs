@@ -8,9 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, ensure};
 use reqwest::header::HeaderValue;
-
-/// A hub takes no longer one.
-pub(crate) const TOKEN_BYTES_MAX: usize = 8 * 1024;
+use tidings_core::limits::TOKEN_BYTES_MAX;
 
 /// A text that only its user sees: not logs, not errors, not `Debug`.
 #[derive(Clone, Default, Eq, PartialEq)]

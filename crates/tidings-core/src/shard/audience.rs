@@ -101,7 +101,7 @@ impl Audiences {
     pub(super) fn find(&self, delivery: &Delivery, mut found: impl FnMut(u32)) {
         self.index.matches(&delivery.topics, |audience| {
             let audience = &self.audiences[audience];
-            if audience.filter.may_see(delivery) {
+            if audience.filter.may_see(delivery.private, &delivery.topics) {
                 audience.members.iter().copied().for_each(&mut found);
             }
         });
@@ -133,9 +133,14 @@ mod tests {
     use crate::sse::Frame;
     use crate::topic::{Selector, Selectors};
 
-    fn filter(topics: &[&str], private: bool) -> Filter {
-        let selectors = topics.iter().map(|topic| Selector::parse(topic).unwrap()).collect();
-        Filter { selectors: Selectors::parse(selectors, 10).unwrap(), private }
+    fn selectors(texts: &[&str]) -> Selectors {
+        let selectors = texts.iter().map(|text| Selector::parse(text).unwrap()).collect();
+        Selectors::parse(selectors, 10).unwrap()
+    }
+
+    fn filter(topics: &[&str], private: &[&str]) -> Filter {
+        let allowed = (!private.is_empty()).then(|| Arc::new(selectors(private)));
+        Filter { selectors: selectors(topics), private: allowed }
     }
 
     fn found(audiences: &Audiences, topics: &[&str], private: bool) -> Vec<u32> {
@@ -154,13 +159,14 @@ mod tests {
     fn those_who_ask_for_the_same_share_it() {
         let mut audiences = Audiences::default();
         let mut seats: Vec<Seat> =
-            (0..1000).map(|slot| audiences.join(&filter(&["a", "b/*"], false), slot)).collect();
-        let one = audiences.join(&filter(&["a", "b/*"], true), 1000);
+            (0..1000).map(|slot| audiences.join(&filter(&["a", "b/*"], &[]), slot)).collect();
+        let one = audiences.join(&filter(&["a", "b/*"], &["b/1"]), 1000);
         assert_eq!(audiences.audiences.len(), 2, "private events make a difference");
         assert_eq!(audiences.entries(), 4);
         assert_eq!(found(&audiences, &["a"], false).len(), 1001);
         assert_eq!(found(&audiences, &["b/1"], true), [1000]);
         assert_eq!(found(&audiences, &["a", "b/1"], true), [1000; 2], "once for each entry");
+        assert!(found(&audiences, &["a", "b/2"], true).is_empty(), "neither topic is allowed");
 
         while let Some(seat) = seats.pop() {
             if let Some(moved) = audiences.leave(seat) {
@@ -175,7 +181,7 @@ mod tests {
     #[test]
     fn who_leaves_from_the_middle_gives_its_seat_to_the_last() {
         let mut audiences = Audiences::default();
-        let seats = [7, 8, 9].map(|slot| audiences.join(&filter(&["a"], false), slot));
+        let seats = [7, 8, 9].map(|slot| audiences.join(&filter(&["a"], &[]), slot));
         assert_eq!(audiences.leave(seats[0]), Some(9));
         assert_eq!(found(&audiences, &["a"], false), [8, 9]);
         assert_eq!(audiences.leave(seats[0]), Some(8));
@@ -186,13 +192,16 @@ mod tests {
     #[test]
     fn the_filter_is_a_copy_of_its_own() {
         let mut audiences = Audiences::default();
-        let theirs = filter(&["a"], false);
+        let theirs = filter(&["a"], &["b"]);
         let seat = audiences.join(&theirs, 0);
-        let address = |filter: &Filter| match filter.selectors.iter().next() {
+        let address = |selectors: &Selectors| match selectors.iter().next() {
             Some(Selector::Exact(topic)) => topic.as_str().as_ptr(),
             _ => unreachable!("it is a topic"),
         };
-        assert_eq!(audiences.filter(seat), &theirs);
-        assert_ne!(address(audiences.filter(seat)), address(&theirs));
+        let ours = audiences.filter(seat);
+        assert_eq!(ours, &theirs);
+        assert_ne!(address(&ours.selectors), address(&theirs.selectors));
+        let [ours, theirs] = [ours, &theirs].map(|filter| filter.private.as_ref().unwrap());
+        assert_ne!(address(ours), address(theirs));
     }
 }

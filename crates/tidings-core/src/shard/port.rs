@@ -112,25 +112,28 @@ pub enum EndReason {
 pub struct Filter {
     /// What is asked for.
     pub selectors: Selectors,
-    /// Whether private events are among it.
-    pub private: bool,
+    /// Of which topics private events are among it: an event is, if one of its topics is
+    /// selected here. `None`: of none.
+    pub private: Option<Arc<Selectors>>,
 }
 
 impl Filter {
     /// Whether an event is among it.
     #[must_use]
     pub fn passes(&self, delivery: &Delivery) -> bool {
-        self.may_see(delivery) && self.selectors.matches(&delivery.topics)
+        self.may_see(delivery.private, &delivery.topics) && self.selectors.matches(&delivery.topics)
     }
 
     /// A copy that shares no memory with this one.
     pub(super) fn unshared(&self) -> Self {
-        Self { selectors: self.selectors.unshared(), private: self.private }
+        let private = self.private.as_ref().map(|private| Arc::new(private.unshared()));
+        Self { selectors: self.selectors.unshared(), private }
     }
 
-    /// Whether an event that is asked for is among it.
-    pub(super) fn may_see(&self, delivery: &Delivery) -> bool {
-        self.private || !delivery.private
+    /// Whether an event with these topics that is asked for is among it.
+    #[must_use]
+    pub fn may_see(&self, private: bool, topics: &Topics) -> bool {
+        !private || self.private.as_ref().is_some_and(|allowed| allowed.matches(topics))
     }
 }
 

@@ -148,7 +148,9 @@ impl History {
     #[must_use]
     pub fn is_for(&self, position: Position, filter: &Filter) -> bool {
         let delivery = &self.published[offset(position)].delivery;
-        filter.selectors.matches(&delivery.topics) && (!delivery.private || filter.private)
+        let allowed = filter.private.as_ref();
+        filter.selectors.matches(&delivery.topics)
+            && (!delivery.private || allowed.is_some_and(|a| a.matches(&delivery.topics)))
     }
 
     /// The first position that a subscriber has to get, of those from `from` on before `to`.

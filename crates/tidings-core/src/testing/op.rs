@@ -141,8 +141,8 @@ pub struct Subscription {
     pub start: Start,
     /// How its bytes are framed.
     pub framing: Framing,
-    /// Whether it may see private events.
-    pub private: bool,
+    /// Of which topics it may see private events.
+    pub private: Option<Selectors>,
     /// What its connection holds when nobody reads: where it is short, writes are cut.
     pub room_bytes: usize,
     /// After how long it is told that its stream ends.
@@ -174,7 +174,7 @@ impl Subscription {
             selectors: Selector::parse(selector).expect("a selector").into(),
             start: Start::Tail,
             framing: Framing::Chunked,
-            private: false,
+            private: None,
             room_bytes: usize::MAX,
             renew: None,
             ends: None,
@@ -263,6 +263,7 @@ fn subscription([_, shard, first, second, start, framing, room, large]: [u8; 8])
     }
     let selectors =
         selectors.into_iter().map(|text| Selector::parse(text).expect("a selector")).collect();
+    let private = Selector::parse(pick(&SELECTORS, framing >> 2)).expect("a selector");
     Subscription {
         shard: usize::from(shard),
         selectors: Selectors::parse(selectors, SELECTORS_PER_SUBSCRIPTION_MAX).expect("one or two"),
@@ -272,7 +273,7 @@ fn subscription([_, shard, first, second, start, framing, room, large]: [u8; 8])
             _ => Start::At(u64::from(start - 127)),
         },
         framing: if framing & 1 == 0 { Framing::Chunked } else { Framing::Raw },
-        private: framing & 2 != 0,
+        private: (framing & 2 != 0).then(|| private.into()),
         room_bytes: 16 + usize::from(room) * if large < 192 { 256 } else { 1 },
         renew: (framing & 4 != 0).then(|| Duration::from_millis(60 * u64::from(room))),
         ends: (framing & 8 != 0).then(|| Duration::from_millis(90 * u64::from(framing))),

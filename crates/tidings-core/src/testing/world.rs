@@ -3,6 +3,7 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::cursor::{Incarnation, Position};
@@ -329,7 +330,7 @@ impl World {
         let interest = Interest {
             filter: Filter {
                 selectors: subscription.selectors.clone(),
-                private: subscription.private,
+                private: subscription.private.clone().map(Arc::new),
             },
             next: match subscription.start {
                 Start::Earliest => self.history.oldest(),

@@ -87,6 +87,17 @@ impl Selector {
             Self::Pattern(pattern) => pattern.matches(topic.as_str()),
         }
     }
+
+    /// Whether it selects every topic that the other one selects.
+    #[must_use]
+    pub fn covers(&self, other: &Self) -> bool {
+        match (self, other) {
+            (_, Self::Exact(topic)) => self.matches(topic),
+            // A pattern has a variable or a wildcard, and so selects more than one topic.
+            (Self::Exact(_), Self::Pattern(_)) => false,
+            (Self::Pattern(pattern), Self::Pattern(other)) => pattern.covers(other),
+        }
+    }
 }
 
 impl fmt::Display for Selector {
@@ -170,6 +181,31 @@ impl Pattern {
             (None, rest) => rest.is_none(),
         }
     }
+
+    /// Whether all topics of the other one's shape have this one's.
+    fn covers(&self, other: &Self) -> bool {
+        let (ours, theirs) = (self.parts(), other.parts());
+        if ours.segments.len() > theirs.segments.len() {
+            // They may end before our last segment, or go on where we want an end.
+            return false;
+        }
+        let (same, rest) = theirs.segments.split_at(ours.segments.len());
+        let fit = ours.segments.iter().zip(same).all(|pair| match pair {
+            (Some(ours), Some(theirs)) => ours == theirs,
+            (Some(_), None) => false,
+            (None, Some(theirs)) => !theirs.is_empty(),
+            (None, None) => true,
+        });
+        fit && match (&ours.tail, rest.first()) {
+            (None, Some(_)) => false,
+            (None, None) => theirs.tail.is_none(),
+            (Some(prefix), Some(Some(literal))) => literal.starts_with(&**prefix),
+            (Some(prefix), Some(None)) => prefix.is_empty(),
+            (Some(prefix), None) => {
+                theirs.tail.as_ref().is_some_and(|tail| tail.starts_with(&**prefix))
+            }
+        }
+    }
 }
 
 /// The first segment, and what follows its slash: `None` where there is none.
@@ -249,6 +285,19 @@ impl Selectors {
     #[must_use]
     pub fn matches(&self, topics: &Topics) -> bool {
         self.iter().any(|selector| topics.iter().any(|topic| selector.matches(topic)))
+    }
+
+    /// Whether one of them selects this topic.
+    #[must_use]
+    pub fn matches_topic(&self, topic: &Topic) -> bool {
+        self.iter().any(|selector| selector.matches(topic))
+    }
+
+    /// Whether one of them selects all that the selector does. Several that do so only together
+    /// do not count.
+    #[must_use]
+    pub fn cover(&self, selector: &Selector) -> bool {
+        self.iter().any(|ours| ours.covers(selector))
     }
 
     /// The topics, where all selectors are exact: a log can then use its index by topic.
@@ -356,7 +405,82 @@ mod tests {
         );
     }
 
+    #[test]
+    fn a_selector_covers_what_selects_no_more() {
+        for (ours, theirs, expected) in [
+            ("*", "*", true),
+            ("*", "a", true),
+            ("*", "{x}/*", true),
+            ("a", "a", true),
+            ("a", "b", false),
+            ("a/1", "a/{x}", false),
+            ("a/{x}", "a/1", true),
+            ("a/{x}", "a/{y}", true),
+            ("a/{x}", "a/", false),
+            ("a/{x}", "a/{y}/b", false),
+            ("a/{x}", "a/*", false),
+            ("a/{x}", "a/1*", false),
+            ("{x}/{y}", "a/{y}", true),
+            ("{x}/b", "/{y}", false),
+            ("{x}/{y}", "/{y}", false),
+            ("a/*", "a/{x}", true),
+            ("a/*", "a/{x}/b*", true),
+            ("a/*", "a/b*", true),
+            ("a/*", "a", false),
+            ("a/*", "*", false),
+            ("a/*", "ab/*", false),
+            ("a/b*", "a/*", false),
+            ("a/b*", "a/bc*", true),
+            ("a/b*", "a/bc/{x}", true),
+            ("a/b*", "a/{x}", false),
+            ("{x}/*", "a/*", true),
+            ("{x}/*", "a*", false),
+        ] {
+            let [a, b] = [ours, theirs].map(|text| Selector::parse(text).unwrap());
+            assert_eq!(a.covers(&b), expected, "{ours} covers {theirs}");
+        }
+    }
+
+    /// Selectors whose literals are made of two letters, so that they often meet.
+    fn selector() -> impl Strategy<Value = Selector> {
+        let segment = prop_oneof![3 => "[ab]{0,2}", 2 => Just("{x}".to_owned())];
+        let end = prop_oneof![2 => Just(""), 1 => Just("/*"), 1 => Just("/a*"), 1 => Just("/ab*")];
+        let shaped = (prop::collection::vec(segment, 1..4), end)
+            .prop_map(|(segments, end)| segments.join("/") + end);
+        prop_oneof![9 => shaped, 1 => Just("*".to_owned()), 1 => Just("a*".to_owned())]
+            .prop_filter_map("an empty topic", |text| Selector::parse(&text).ok())
+    }
+
+    /// Topics that a selector selects, of letters that no other selector has.
+    fn expansions(selector: &Selector) -> Vec<Topic> {
+        let text = selector.to_string().replace("{x}", "zz");
+        let texts = match text.strip_suffix('*') {
+            Some(begun) => {
+                ["", "zz", "zz/zz", "/zz", "/"].map(|rest| begun.to_owned() + rest).into()
+            }
+            None => vec![text],
+        };
+        texts.iter().filter_map(|text| Topic::parse(text).ok()).collect()
+    }
+
     proptest! {
+        /// Covering is what it says, by the topics that the two select: neither more, which would
+        /// give rights away, nor less.
+        #[test]
+        fn covering_is_selecting_all_that_the_other_selects(
+            ours in selector(),
+            theirs in selector(),
+            topic in "[abz]{0,2}(/[abz]{0,2}){0,3}",
+        ) {
+            let all = expansions(&theirs).iter().all(|topic| ours.matches(topic));
+            prop_assert_eq!(ours.covers(&theirs), all, "{} and {}", ours, theirs);
+            if let Ok(topic) = Topic::parse(&topic) {
+                prop_assert!(
+                    !ours.covers(&theirs) || !theirs.matches(&topic) || ours.matches(&topic)
+                );
+            }
+        }
+
         #[test]
         fn a_pattern_matches_its_own_expansion(
             parts in prop::collection::vec("[a-z]{1,4}", 1..6),

@@ -13,6 +13,7 @@ use tidings_core::limits;
 use tidings_core::topic::{SelectorError, SelectorsError};
 use tidings_log::{AppendError, ReadError};
 
+use crate::auth::{Kind, Refusal};
 use crate::engine::PublishError;
 
 use super::accept::NotAcceptable;
@@ -34,7 +35,21 @@ pub struct Problem {
     limit: Option<LimitHit>,
     place: Option<Place>,
     retry_after: Option<Duration>,
+    /// Boxed, as most problems have none.
+    denial: Option<Box<Denial>>,
 }
+
+/// What tells a client that somebody else might.
+#[derive(Clone, Debug, Eq, PartialEq)]
+struct Denial {
+    rule: &'static str,
+    /// The value of `WWW-Authenticate`.
+    challenge: Option<String>,
+}
+
+/// The rule that refused somebody; it also rides on the response, where the metrics find it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Refused(pub(crate) &'static str);
 
 /// A limit that was hit; it also rides on the response, where the metrics find it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -66,7 +81,7 @@ impl Problem {
     /// A problem with a sentence that says what to change.
     pub fn new(status: StatusCode, detail: impl AsRef<str>) -> Self {
         let detail = sentence(detail.as_ref());
-        Self { status, detail, limit: None, place: None, retry_after: None }
+        Self { status, detail, limit: None, place: None, retry_after: None, denial: None }
     }
 
     /// The status code of the answer.
@@ -115,7 +130,8 @@ impl Problem {
         Self::new(
             StatusCode::FORBIDDEN,
             "pages of other origins can read here, but not publish: publish from a page of this \
-             origin or from your server (behind a proxy, have it pass the Host header on)",
+             origin, of one that is listed (cors-origins), or from your server (behind a proxy, \
+             have it pass the Host header on)",
         )
     }
 
@@ -195,8 +211,18 @@ impl IntoResponse for Problem {
         if let Some(wait) = self.retry_after {
             headers.insert(header::RETRY_AFTER, wait.as_secs().into());
         }
+        let denial = self.denial.map(|denial| *denial);
+        let rule = denial.as_ref().map(|denial| Refused(denial.rule));
+        // Made of printable ASCII; what is not would be left out rather than sent.
+        let challenge = denial.and_then(|denial| denial.challenge);
+        if let Some(challenge) = challenge.and_then(|text| HeaderValue::try_from(text).ok()) {
+            headers.insert(header::WWW_AUTHENTICATE, challenge);
+        }
         if let Some(limit) = self.limit {
             response.extensions_mut().insert(limit);
+        }
+        if let Some(rule) = rule {
+            response.extensions_mut().insert(rule);
         }
         response
     }
@@ -387,6 +413,7 @@ impl From<BatchError> for Problem {
                 limits::BATCH_EVENTS_MAX as u64,
             ),
             BatchError::Item { index, error } => Self::from(error).at_index(index as u64),
+            BatchError::Refused { index, refusal } => Self::from(refusal).at_index(index as u64),
         }
     }
 }
@@ -422,6 +449,24 @@ impl From<SelectError> for Problem {
 impl From<NotAcceptable> for Problem {
     fn from(error: NotAcceptable) -> Self {
         Self::new(StatusCode::NOT_ACCEPTABLE, error.to_string())
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        let status = match refusal.kind() {
+            Kind::Request => StatusCode::BAD_REQUEST,
+            Kind::Missing | Kind::Token => StatusCode::UNAUTHORIZED,
+            Kind::Scope => StatusCode::FORBIDDEN,
+            Kind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        let limit = refusal.limit();
+        Self {
+            limit: limit.map(|(name, max)| LimitHit { name, max: max as u64 }),
+            retry_after: (refusal.kind() == Kind::Unavailable).then_some(RETRY_AFTER),
+            denial: Some(Box::new(Denial { rule: refusal.rule(), challenge: refusal.challenge() })),
+            ..Self::new(status, refusal.to_string())
+        }
     }
 }
 

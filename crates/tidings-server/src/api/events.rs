@@ -13,6 +13,7 @@ use serde_json::value::RawValue;
 use tidings_core::event::IdempotencyKey;
 use tidings_core::limits::BATCH_EVENTS_MAX;
 
+use crate::auth::{Access, Caller, Refusal};
 use crate::engine::{Hub, Id, Publish};
 
 use super::body;
@@ -36,6 +37,14 @@ pub(crate) enum BatchError {
         /// What is wrong.
         error: ItemError,
     },
+    /// Whoever sends it may not publish one of the events.
+    #[error("event {index}: {refusal}")]
+    Refused {
+        /// Which, counted from 0.
+        index: usize,
+        /// Why not.
+        refusal: Refusal,
+    },
     /// Not JSON.
     #[error("the body is not JSON: {reason}")]
     Syntax {
@@ -56,17 +65,23 @@ pub(crate) enum BatchError {
 /// is the answer. With any other it is a JSON array, or JSON objects one after the other (a
 /// single one, say); all of them are checked before anything is stored, and they are stored in
 /// one step: `{"ids"}`.
-pub(crate) async fn publish(State(hub): State<Hub>, request: Request) -> Result<Response, Problem> {
+pub(crate) async fn publish(
+    State(hub): State<Hub>,
+    State(access): State<Access>,
+    request: Request,
+) -> Result<Response, Problem> {
     #[derive(Serialize)]
     struct Answer {
         ids: Vec<Id>,
     }
     let (parts, body) = request.into_parts();
     refuse_while_draining(&hub)?;
+    let caller = access.identify(&parts.method, &parts.uri, &parts.headers).await?;
+    access.may_begin_to_publish(&caller)?;
     publish::no_parameters(&parts.uri)?;
     let key = publish::key(&parts.headers)?;
     if is_ndjson(&parts.headers) {
-        let summary = ndjson::publish(&hub, body, key).await?;
+        let summary = ndjson::publish(&hub, &access, &caller, body, key).await?;
         let repeated = summary.published > 0 && summary.repeated == summary.published;
         return Ok(answer(&summary, repeated));
     }
@@ -74,11 +89,20 @@ pub(crate) async fn publish(State(hub): State<Hub>, request: Request) -> Result<
     let body = body::collect(body, "batch_bytes_max", config.batch_bytes_max).await?;
     let body = Bytes::from(body);
     let batch = parse(&body, config.data_bytes_max, key.as_ref())?;
+    may_publish(&access, &caller, &batch)?;
     drop(body);
     let kept = if batch.is_empty() { Vec::new() } else { hub.publish_many(batch).await? };
     let repeated = !kept.is_empty() && kept.iter().all(|kept| kept.repeated);
     let ids = kept.into_iter().map(|kept| kept.id).collect();
     Ok(answer(&Answer { ids }, repeated))
+}
+
+/// Whether all of a batch may be published.
+fn may_publish(access: &Access, caller: &Caller, batch: &[Publish]) -> Result<(), BatchError> {
+    batch.iter().enumerate().try_for_each(|(index, publish)| {
+        let allowed = access.may_publish(caller, &publish.event.topics);
+        allowed.map_err(|refusal| BatchError::Refused { index, refusal })
+    })
 }
 
 fn is_ndjson(headers: &HeaderMap) -> bool {

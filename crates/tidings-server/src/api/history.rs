@@ -5,10 +5,9 @@ use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use tidings_core::cursor::Timestamp;
-use tidings_core::topic::Selectors;
 use tidings_log::Record;
 
-use crate::engine::{Hub, Id, Start};
+use crate::engine::{Filter, Hub, Id, Start};
 
 use super::error::Problem;
 use super::start;
@@ -29,23 +28,23 @@ struct Item<'a> {
     event: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     retry: Option<u32>,
+    #[serde(skip_serializing_if = "is_public")]
+    private: bool,
     time: String,
     data: &'a str,
 }
 
-/// Reads a page of events from `start` on; without it, the last ones. Private events are left
-/// out: nobody here has shown that they may see them.
+/// Reads a page of events from `start` on; without it, the last ones.
 pub(crate) async fn page(
     hub: &Hub,
-    selectors: &Selectors,
+    filter: &Filter,
     start: Option<Start>,
     query: Option<&str>,
 ) -> Result<Response, Problem> {
     let limit = start::limit(query)?;
-    let history = hub.history(selectors, start.unwrap_or(Start::Live), limit).await?;
-    let public = history.records.iter().filter(|record| !record.event.private);
+    let history = hub.history(filter, start.unwrap_or(Start::Live), limit).await?;
     let document = Document {
-        events: public.map(|record| item(hub, record)).collect(),
+        events: history.records.iter().map(|record| item(hub, record)).collect(),
         next: history.next.to_string(),
     };
     let mut text = serde_json::to_string(&document).expect("texts and numbers are JSON");
@@ -65,13 +64,18 @@ fn item<'a>(hub: &Hub, record: &'a Record) -> Item<'a> {
         topics: event.topics.iter().map(|topic| topic.as_str()).collect(),
         event: event.event_type.as_ref().map(|event_type| event_type.as_str()),
         retry: event.retry.map(|retry| retry.as_ms()),
+        private: event.private,
         time: rfc3339(record.time),
         data: event.data.as_str(),
     }
 }
 
+fn is_public(private: &bool) -> bool {
+    !private
+}
+
 /// A time as people and `since=` read it, to the millisecond.
-fn rfc3339(time: Timestamp) -> String {
+pub(crate) fn rfc3339(time: Timestamp) -> String {
     let time = i64::try_from(time.0)
         .ok()
         .and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok())

@@ -1,10 +1,10 @@
 //! The hub over HTTP: a file per endpoint, and `error` for what goes wrong.
-//! Knows nothing of connections, and of the engine only [`Hub`].
+//! Knows nothing of connections, of the engine only [`Hub`], and of tokens only [`Access`].
 //!
-//! A publish walks: [`router`] → `cors` (who may) → `publish` (one) or `events` (many: an array,
-//! or `ndjson` → `lines` → `item`) → [`Hub::publish_many`]. A subscription walks: `subscribe` →
-//! `select` (what) → `accept` (in which form) → [`Subscriber`] → `start` (from where) →
-//! [`Hub::subscribe`].
+//! A publish walks: [`router`] → `cors` (which pages may) → [`Access`] (who may) → `publish` (one)
+//! or `events` (many: an array, or `ndjson` → `lines` → `item`) → [`Hub::publish_many`]. A
+//! subscription walks: `subscribe` → `select` (what) → `accept` (in which form) → [`Access`] (who
+//! may) → [`Subscriber`] → `start` (from where) → [`Hub::subscribe`].
 
 mod accept;
 mod body;
@@ -23,23 +23,44 @@ mod select;
 mod start;
 mod subscribe;
 mod subscriber;
+mod tickets;
 
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::{FromRef, Request, State};
 use axum::http::{HeaderValue, Method, Uri, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 
 use crate::admin;
+use crate::auth::Access;
 use crate::engine::Hub;
-use crate::metrics::Refusal;
+use crate::metrics::{Refusal, Rule};
 
 pub use error::Problem;
 pub use subscriber::{EventStream, Subscriber};
 
-use error::LimitHit;
+use error::{LimitHit, Refused};
 use path::PathError;
+
+/// What the handlers work with.
+#[derive(Clone)]
+struct Shared {
+    access: Access,
+    hub: Hub,
+}
+
+impl FromRef<Shared> for Access {
+    fn from_ref(shared: &Shared) -> Self {
+        shared.access.clone()
+    }
+}
+
+impl FromRef<Shared> for Hub {
+    fn from_ref(shared: &Shared) -> Self {
+        shared.hub.clone()
+    }
+}
 
 /// The hub's whole API but for `/`, which is free for an application's own page.
 ///
@@ -48,11 +69,15 @@ use path::PathError;
 /// | `POST /topics/{topic}` | publishes the body |
 /// | `POST /events` | publishes many events, as JSON or NDJSON |
 /// | `GET /topics/{topic}`, `GET /events?topic=…` | an event stream; by `Accept`, a page of history as JSON, or (of one topic) a page for people |
+/// | `POST /tickets` | a ticket for a token, for clients that can't send it |
 /// | `GET /healthz`, `/readyz`, `/metrics` | for the people who run it |
+///
+/// `access` says who may what: [`Access::open`] lets everybody who reaches it publish and listen.
 ///
 /// Errors are `application/problem+json` ([`Problem`]), those for unknown addresses included:
 /// so merge it into another router before that one gets a fallback, or nest it.
-pub fn router(hub: Hub) -> Router {
+pub fn router(hub: Hub, access: Access) -> Router {
+    let shared = Shared { access: access.clone(), hub: hub.clone() };
     let topic = get(subscribe::topic).post(publish::publish).fallback(method_not_allowed);
     let events = get(subscribe::topics).post(events::publish).fallback(method_not_allowed);
     Router::new()
@@ -60,18 +85,19 @@ pub fn router(hub: Hub) -> Router {
         .route("/topics/", axum::routing::any(no_topic))
         .route("/topics", axum::routing::any(no_topic))
         .route("/events", events)
-        .layer(middleware::from_fn(cors::layer))
+        .route("/tickets", post(tickets::issue).fallback(only_post))
+        .layer(middleware::from_fn_with_state(access, cors::layer))
         .merge(page::files())
-        .merge(admin::routes())
+        .merge(admin::routes().with_state(hub.clone()))
         .method_not_allowed_fallback(only_get)
         .fallback(not_found)
-        .layer(middleware::from_fn_with_state(hub.clone(), observe))
-        .with_state(hub)
+        .layer(middleware::from_fn_with_state(hub, observe))
+        .with_state(shared)
 }
 
 /// [`router`] with a page of plain text at `/` that says what this is and how to use it.
-pub fn router_with_index(hub: Hub) -> Router {
-    router(hub).route("/", get(admin::index))
+pub fn router_with_index(hub: Hub, access: Access) -> Router {
+    router(hub, access).route("/", get(admin::index))
 }
 
 /// Counts what is refused, and sets the headers that all answers have.
@@ -84,6 +110,9 @@ async fn observe(State(hub): State<Hub>, request: Request, next: Next) -> Respon
     }
     if let Some(limit) = response.extensions().get::<LimitHit>() {
         hub.metrics().limit_hit(limit.name);
+    }
+    if let Some(Refused(rule)) = response.extensions().get() {
+        hub.metrics().unauthorized.get_or_create(&Rule { rule }).inc();
     }
     let headers = response.headers_mut();
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
@@ -104,13 +133,21 @@ async fn method_not_allowed(method: Method) -> Response {
     response
 }
 
+/// For the address of tickets; a preflight is answered before it comes here.
+async fn only_post(method: Method) -> Response {
+    let detail = format!("{method} does nothing here: get a ticket with POST, and a token");
+    let mut response = Problem::method_not_allowed(&detail).into_response();
+    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("POST, OPTIONS"));
+    response
+}
+
 /// For the addresses that can only be read; axum adds `Allow`.
 async fn only_get(method: Method) -> Problem {
     Problem::method_not_allowed(&format!("{method} does nothing here: use GET"))
 }
 
 async fn not_found(uri: Uri) -> Problem {
-    const KNOWN: [&str; 5] = ["events", "healthz", "metrics", "readyz", "topics"];
+    const KNOWN: [&str; 6] = ["events", "healthz", "metrics", "readyz", "tickets", "topics"];
     let name = uri.path().split('/').nth(1).unwrap_or_default();
     let meant = query::nearest(name, &KNOWN)
         .map(|known| format!("did you mean /{known}? "))

@@ -5,11 +5,12 @@ use axum::body::Body;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use serde::Serialize;
-use tidings_core::event::IdempotencyKey;
+use tidings_core::event::{IdempotencyKey, Topics};
 use tidings_core::limits::{
     ESCAPED_BYTES_MAX, LINE_OVERHEAD_BYTES_MAX, NDJSON_BATCH_BYTES_MAX, NDJSON_BATCH_EVENTS_MAX,
 };
 
+use crate::auth::{Access, Caller};
 use crate::engine::{Hub, Id, Publish, PublishError, Published};
 
 use super::body;
@@ -36,16 +37,22 @@ pub(crate) struct Summary {
 /// batches, one piece of the body and one line; and when an append fails, nothing that follows
 /// it is kept, so the client knows where to go on.
 ///
+/// Each event is held against the rights of its publisher, whose token may end on the way.
+///
 /// # Errors
-/// The first line that is wrong, or could not be kept. The lines before it are published.
+/// The first line that is wrong or not allowed, or could not be kept. The lines before it are
+/// published.
 ///
 /// Cancel safe in so far as the events of the append under way are kept in full or not at all.
 pub(crate) async fn publish(
     hub: &Hub,
+    access: &Access,
+    caller: &Caller,
     mut body: Body,
     key: Option<IdempotencyKey>,
 ) -> Result<Summary, Problem> {
-    let mut gather = Gather::new(hub.config().data_bytes_max, key);
+    let may = |topics: &Topics| Ok(access.may_publish(caller, topics)?);
+    let mut gather = Gather::new(hub.config().data_bytes_max, key, may);
     let mut append: Option<Append> = None;
     let mut summary = Summary::default();
     loop {
@@ -126,8 +133,10 @@ impl Batch {
     }
 }
 
-/// Turns pieces of a body into batches; pure but for the hub's settings it was made with.
-struct Gather {
+/// Turns pieces of a body into batches; pure but for what it was made with: the hub's settings, and
+/// `M`, which says whether an event with these topics may be published.
+struct Gather<M> {
+    may_publish: M,
     lines: Lines,
     batch: Batch,
     /// Events that were read: the number of the next, by which its key is made.
@@ -140,12 +149,13 @@ struct Gather {
     failed: Option<(u64, Problem)>,
 }
 
-impl Gather {
-    fn new(data_bytes_max: usize, key: Option<IdempotencyKey>) -> Self {
+impl<M: Fn(&Topics) -> Result<(), Problem>> Gather<M> {
+    fn new(data_bytes_max: usize, key: Option<IdempotencyKey>, may_publish: M) -> Self {
         let line_bytes_max = data_bytes_max
             .saturating_mul(ESCAPED_BYTES_MAX)
             .saturating_add(LINE_OVERHEAD_BYTES_MAX);
         Self {
+            may_publish,
             lines: Lines::new(line_bytes_max),
             batch: Batch::default(),
             events: 0,
@@ -199,7 +209,9 @@ impl Gather {
         }
         let number = self.lines.taken();
         let before = self.batch.events.last().map(|publish| &publish.event.topics);
-        match item::parse(line, self.data_bytes_max, before) {
+        let parsed = item::parse(line, self.data_bytes_max, before).map_err(Problem::from);
+        let allowed = parsed.and_then(|event| (self.may_publish)(&event.topics).map(|()| event));
+        match allowed {
             Ok(event) => {
                 if self.batch.events.is_empty() {
                     self.batch.first_line = number;
@@ -209,7 +221,7 @@ impl Gather {
                 self.batch.events.push(Publish { event, key });
                 self.events += 1;
             }
-            Err(error) => self.failed = Some((number, error.into())),
+            Err(problem) => self.failed = Some((number, problem)),
         }
     }
 }
@@ -223,7 +235,7 @@ mod tests {
     /// All batches of a body that comes in these pieces, and the line that stopped it.
     fn gather(pieces: &[&[u8]], key: Option<&str>) -> (Vec<Batch>, Option<(u64, Problem)>) {
         let key = key.map(|key| IdempotencyKey::parse(key).unwrap());
-        let mut gather = Gather::new(1000, key);
+        let mut gather = Gather::new(1000, key, |_: &Topics| Ok(()));
         let mut batches = Vec::new();
         let ends = pieces.iter().map(|piece| Some(Ok(Bytes::copy_from_slice(piece))));
         for piece in ends.chain([None]) {

@@ -11,6 +11,7 @@ use tidings_core::event::{
     TopicError, Topics, TypeError,
 };
 
+use crate::auth::Access;
 use crate::engine::{Hub, Id, Publish};
 
 use super::body;
@@ -21,6 +22,9 @@ use super::subscriber::refuse_while_draining;
 
 /// The query parameters of a publish; each is also a header, `Tidings-Event` and so on.
 const PARAMETERS: [&str; 4] = ["event", "id", "private", "retry"];
+
+/// The parameter that says who publishes, which [`Access`] has read.
+const TICKET: &str = "ticket";
 
 /// Says that the answer is the one of an earlier publish with the same `Idempotency-Key`.
 const IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
@@ -75,15 +79,21 @@ pub(crate) enum FieldError {
 }
 
 /// Publishes one event and answers `{"id"}` when it is kept.
-pub(crate) async fn publish(State(hub): State<Hub>, request: Request) -> Result<Response, Problem> {
+pub(crate) async fn publish(
+    State(hub): State<Hub>,
+    State(access): State<Access>,
+    request: Request,
+) -> Result<Response, Problem> {
     #[derive(Serialize)]
     struct Answer {
         id: Id,
     }
     let (parts, body) = request.into_parts();
     refuse_while_draining(&hub)?;
+    let caller = access.identify(&parts.method, &parts.uri, &parts.headers).await?;
     // All that stands in the head is checked before a byte of the body is waited for.
     let head = Head::parse(&parts)?;
+    access.may_publish(&caller, &head.topics)?;
     let data = body::collect(body, "data_bytes_max", hub.config().data_bytes_max).await?;
     let publish = head.into_publish(Data::parse(data)?);
     let mut kept = hub.publish_many(vec![publish]).await?;
@@ -120,7 +130,7 @@ pub(crate) fn key(headers: &HeaderMap) -> Result<Option<IdempotencyKey>, FieldEr
 
 /// Refuses parameters where there are none, so that nobody believes they did something.
 pub(crate) fn no_parameters(uri: &Uri) -> Result<(), FieldError> {
-    match query::pairs(uri.query()).next() {
+    match query::pairs(uri.query()).find(|pair| pair.name != TICKET) {
         None => Ok(()),
         Some(pair) => Err(FieldError::Unknown {
             name: shown(&pair.name),
@@ -143,8 +153,9 @@ struct Head {
 impl Head {
     fn parse(parts: &Parts) -> Result<Self, FieldError> {
         let topic = Topic::parse(&path::name(&parts.uri)?)?;
-        if let Some(pair) =
-            query::pairs(parts.uri.query()).find(|pair| !PARAMETERS.contains(&&*pair.name))
+        if let Some(pair) = query::pairs(parts.uri.query())
+            .filter(|pair| pair.name != TICKET)
+            .find(|pair| !PARAMETERS.contains(&&*pair.name))
         {
             let hint = hint(&pair.name, &PARAMETERS);
             return Err(FieldError::Unknown { name: shown(&pair.name), hint });

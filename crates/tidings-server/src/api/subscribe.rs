@@ -7,7 +7,8 @@ use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use tidings_core::topic::Selectors;
 
-use crate::engine::Hub;
+use crate::auth::Access;
+use crate::engine::{Filter, Hub};
 
 use super::accept::{self, Representation};
 use super::error::Problem;
@@ -17,29 +18,37 @@ use super::select;
 use super::subscriber::Subscriber;
 
 /// Answers `GET /topics/{topic}`, where the topic can be a pattern too.
-pub(crate) async fn topic(State(hub): State<Hub>, request: Request) -> Response {
+pub(crate) async fn topic(
+    State(hub): State<Hub>,
+    State(access): State<Access>,
+    request: Request,
+) -> Response {
     use Representation::{EventStream, History, Page};
     let (parts, _body) = request.into_parts();
     let selectors = select::from_path(&parts.uri).map_err(Problem::from);
-    answer(&hub, &parts, selectors, &[EventStream, History, Page]).await
+    answer((&hub, &access), &parts, selectors, &[EventStream, History, Page]).await
 }
 
 /// Answers `GET /events?topic=…`. Its address has no topic of its own, so it has no page.
-pub(crate) async fn topics(State(hub): State<Hub>, request: Request) -> Response {
+pub(crate) async fn topics(
+    State(hub): State<Hub>,
+    State(access): State<Access>,
+    request: Request,
+) -> Response {
     use Representation::{EventStream, History};
     let (parts, _body) = request.into_parts();
     let selectors = select::from_query(&parts.uri, hub.config()).map_err(Problem::from);
-    answer(&hub, &parts, selectors, &[EventStream, History]).await
+    answer((&hub, &access), &parts, selectors, &[EventStream, History]).await
 }
 
 async fn answer(
-    hub: &Hub,
+    shared: (&Hub, &Access),
     parts: &Parts,
     selectors: Result<Selectors, Problem>,
     offers: &[Representation],
 ) -> Response {
     let answer = match selectors {
-        Ok(selectors) => choose(hub, parts, selectors, offers).await,
+        Ok(selectors) => choose(shared, parts, selectors, offers).await,
         Err(problem) => Err(problem),
     };
     let mut response = answer.into_response();
@@ -48,19 +57,24 @@ async fn answer(
 }
 
 async fn choose(
-    hub: &Hub,
+    (hub, access): (&Hub, &Access),
     parts: &Parts,
     selectors: Selectors,
     offers: &[Representation],
 ) -> Result<Response, Problem> {
     let representation = accept::choose(&parts.headers, offers)?;
     let subscriber = Subscriber::from_parts(parts)?;
-    match representation {
-        Representation::EventStream => Ok(subscriber.stream(hub, selectors).await?.into_response()),
-        Representation::History => {
-            let start = subscriber.start().cloned();
-            history::page(hub, &selectors, start, parts.uri.query()).await
-        }
-        Representation::Page => Ok(page::topic()),
+    if representation == Representation::Page {
+        // It is the same for all; what it shows, it asks for as its reader.
+        return Ok(page::topic());
     }
+    let caller = access.identify(&parts.method, &parts.uri, &parts.headers).await?;
+    let private = access.may_subscribe(&caller, &selectors)?;
+    if representation == Representation::History {
+        let filter = Filter { selectors, private };
+        let start = subscriber.start().cloned();
+        return history::page(hub, &filter, start, parts.uri.query()).await;
+    }
+    let subscriber = subscriber.with_private(private).with_end(caller.ends());
+    Ok(subscriber.stream(hub, selectors).await?.into_response())
 }

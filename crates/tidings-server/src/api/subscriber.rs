@@ -1,6 +1,9 @@
 //! Event streams for any route: what a subscriber's request says, and the response that it gets.
 //! Knows nothing of the hub's own addresses.
 
+use std::sync::Arc;
+use std::time::Instant;
+
 use axum::body::Body;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
@@ -47,6 +50,8 @@ const TIDINGS_CURSOR: HeaderName = HeaderName::from_static("tidings-cursor");
 pub struct Subscriber {
     start: Option<Start>,
     label: Option<String>,
+    private: Option<Arc<Selectors>>,
+    ends: Option<Instant>,
     /// A `HEAD` request wants the head of the response and no stream.
     head_only: bool,
     /// The request asks for an event stream by name, as `EventSource` does.
@@ -73,6 +78,22 @@ impl Subscriber {
     #[must_use]
     pub fn or_start(mut self, start: Start) -> Self {
         self.start.get_or_insert(start);
+        self
+    }
+
+    /// Lets private events of these topics come too. Whoever calls it has made sure that the
+    /// client may see them: [`crate::auth::Access`] does so for tokens.
+    #[must_use]
+    pub fn with_private(mut self, topics: Option<Arc<Selectors>>) -> Self {
+        self.private = topics;
+        self
+    }
+
+    /// Ends the stream then, with an event `tidings.renew` some time before. Without a time, it
+    /// goes on.
+    #[must_use]
+    pub fn with_end(mut self, ends: Option<Instant>) -> Self {
+        self.ends = ends;
         self
     }
 
@@ -113,8 +134,8 @@ impl Subscriber {
             return Ok(EventStream { place: None, connection, body });
         }
         let start = self.start.unwrap_or(Start::Live);
-        let (label, expires) = (self.label, None);
-        let subscription = Subscription { selectors, start, label, expires };
+        let Self { label, private, ends: expires, .. } = self;
+        let subscription = Subscription { selectors, private, start, label, expires };
         let subscribed = hub.subscribe(subscription).await?;
         let place = Some((subscribed.verdict, subscribed.cursor));
         let body = hub.stream(subscribed, self.version, &self.extensions);
@@ -126,6 +147,8 @@ impl Subscriber {
         Ok(Self {
             start: wish.start,
             label: wish.label,
+            private: None,
+            ends: None,
             head_only: parts.method == Method::HEAD,
             wants_events: accept::names_event_stream(&parts.headers),
             version: parts.version,

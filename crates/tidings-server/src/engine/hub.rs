@@ -164,14 +164,14 @@ impl Hub {
     /// # Errors
     /// Where the log can't be read.
     pub async fn subscribe(&self, subscription: Subscription) -> Result<Subscribed, ReadError> {
-        let Subscription { selectors, start, label, expires } = subscription;
+        let Subscription { selectors, private, start, label, expires } = subscription;
         let place = place::find(&*self.inner.log, &start, &selectors).await?;
         let mut first = Vec::from(self.preamble());
         if let Some(reset) = place.reset {
             self.inner.metrics.resets.inc();
             first.extend_from_slice(&reset.raw());
         }
-        let filter = Filter { selectors, private: false };
+        let filter = Filter { selectors, private };
         let (next, framing) = (place.next, Framing::Raw);
         let interest = Interest { filter, next, framing, life: None };
         let cursor = self.cursor_before(place.next);
@@ -261,18 +261,18 @@ impl Hub {
     }
 
     /// A page of what was published before: at most `events` events from `start` on (fewer where
-    /// they are large: [`HISTORY_BYTES_MAX`]); for [`Start::Live`], the last ones. Private events
-    /// are not among them. Cancel safe.
+    /// they are large: [`HISTORY_BYTES_MAX`]); for [`Start::Live`], the last ones. Cancel safe.
     ///
     /// # Errors
     /// Where the log can't be read.
     pub async fn history(
         &self,
-        selectors: &Selectors,
+        filter: &Filter,
         start: Start,
         events: usize,
     ) -> Result<History, ReadError> {
         let log = &*self.inner.log;
+        let selectors = &filter.selectors;
         let start = if start == Start::Live { Start::Last(events) } else { start };
         let place = place::find(log, &start, selectors).await?;
         let mut next = place.next;
@@ -293,8 +293,11 @@ impl Hub {
                 }
                 page => page?,
             };
-            let public = page.records.into_iter().filter(|record| !record.event.private);
-            records.extend(public.inspect(|record| bytes += record.event.weight()));
+            let seen = page
+                .records
+                .into_iter()
+                .filter(|record| filter.may_see(record.event.private, &record.event.topics));
+            records.extend(seen.inspect(|record| bytes += record.event.weight()));
             if page.next == next {
                 break;
             }
@@ -303,7 +306,7 @@ impl Hub {
         Ok(History { records, next: self.cursor_before(next), verdict: place.verdict })
     }
 
-    /// The last events that are selected, oldest first.
+    /// The last events that are selected and not private, oldest first.
     ///
     /// # Errors
     /// Where the log can't be read.
@@ -312,7 +315,8 @@ impl Hub {
         selectors: &Selectors,
         events: usize,
     ) -> Result<Vec<Arc<Record>>, ReadError> {
-        Ok(self.history(selectors, Start::Last(events), events).await?.records)
+        let filter = Filter { selectors: selectors.clone(), private: None };
+        Ok(self.history(&filter, Start::Last(events), events).await?.records)
     }
 
     /// Ends the streams of all subscribers with this label. They come back by themselves.

@@ -26,3 +26,4 @@ pub use place::{Start, Verdict};
 pub(crate) use pump::now;
 pub use takeover::Takeover;
 pub use terms::{History, Id, Publish, PublishError, Published, Subscribed, Subscription};
+pub use tidings_core::shard::Filter;

@@ -78,7 +78,7 @@ async fn page(log: &dyn Log, from: Position, filter: &Filter) -> Page {
             events: page
                 .records
                 .iter()
-                .filter(|record| filter.private || !record.event.private)
+                .filter(|record| filter.may_see(record.event.private, &record.event.topics))
                 .map(|record| deliver(incarnation, record))
                 .collect(),
             next: page.next,

@@ -152,7 +152,7 @@ mod tests {
 
     fn page(tail: &Tail, from: u64, topic: &str) -> Option<(Vec<u64>, u64)> {
         let selectors = Selectors::from(Selector::parse(topic).unwrap());
-        let filter = Filter { selectors, private: false };
+        let filter = Filter { selectors, private: None };
         match tail.page(Position(from), &filter)? {
             Page::Events { events, next } => {
                 Some((events.iter().map(|event| event.position.0).collect(), next.0))
@@ -168,6 +168,21 @@ mod tests {
         assert_eq!(page(&tail, 5, "odd"), Some((vec![5, 9], 10)), "7 is private");
         assert_eq!(page(&tail, 10, "odd"), Some((vec![], 10)));
         assert_eq!(page(&tail, 12, "odd"), Some((vec![], 12)), "ahead of the pump");
+    }
+
+    #[test]
+    fn private_events_are_for_those_who_may_see_their_topic() {
+        let tail = tail(1..10, usize::MAX);
+        for (allowed, expected) in [("odd", vec![5, 7, 9]), ("even", vec![5, 9])] {
+            let [selectors, allowed] =
+                ["odd", allowed].map(|text| Selectors::from(Selector::parse(text).unwrap()));
+            let filter = Filter { selectors, private: Some(Arc::new(allowed)) };
+            let Some(Page::Events { events, .. }) = tail.page(Position(5), &filter) else {
+                panic!("it is all there")
+            };
+            let positions: Vec<u64> = events.iter().map(|event| event.position.0).collect();
+            assert_eq!(positions, expected);
+        }
     }
 
     #[test]

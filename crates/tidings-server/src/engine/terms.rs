@@ -78,6 +78,8 @@ pub enum PublishError {
 pub struct Subscription {
     /// Which events.
     pub selectors: Selectors,
+    /// Of which topics private events are among them; `None`: of none.
+    pub private: Option<Arc<Selectors>>,
     /// From where on.
     pub start: Start,
     /// A name that the client gives its connections, by which [`super::Hub::cut`] finds

@@ -46,6 +46,8 @@ pub struct Metrics {
     pub draining: Gauge,
     /// Times a limit was hit, by its name.
     pub limits_hit: Family<Limit, Counter>,
+    /// Requests that were refused for want of a right, by the rule that did.
+    pub unauthorized: Family<Rule, Counter>,
     /// Events that the log holds.
     pub log_events: Gauge,
     /// Bytes that the log holds.
@@ -71,6 +73,13 @@ pub struct Ended {
 pub struct Limit {
     /// Its name, as `tidings_core::limits` and the errors have it, in lower case.
     pub limit: &'static str,
+}
+
+/// Which rule refused somebody.
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+pub struct Rule {
+    /// Its name, as its refusal has it.
+    pub rule: &'static str,
 }
 
 impl Metrics {
@@ -125,6 +134,7 @@ impl Default for Metrics {
             ended: Family::default(),
             draining: Gauge::default(),
             limits_hit: Family::default(),
+            unauthorized: Family::default(),
             log_events: Gauge::default(),
             log_bytes: Gauge::default(),
         };
@@ -161,6 +171,11 @@ impl Metrics {
         registry.register("streams_ended", "Streams the hub ended", self.ended.clone());
         registry.register("draining", "Whether the hub shuts down", self.draining.clone());
         registry.register("limits_hit", "Times a limit was hit", self.limits_hit.clone());
+        registry.register(
+            "unauthorized",
+            "Requests refused for want of a right, by rule",
+            self.unauthorized.clone(),
+        );
         registry.register("log_events", "Events the log holds", self.log_events.clone());
         registry.register_with_unit(
             "log",

@@ -10,6 +10,7 @@ use futures_util::stream;
 use serde_json::{Value, json};
 use tidings_core::topic::Selector;
 use tidings_server::api::{EventStream, Problem, Subscriber};
+use tidings_server::auth::Access;
 use tidings_server::{Config, Hub, api};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -387,7 +388,7 @@ async fn an_application_brings_routes_of_its_own() {
         .route("/my/events", get(events))
         .route("/wrong", get(wrong))
         .with_state(world.hub.clone())
-        .nest("/hub", api::router(world.hub.clone()));
+        .nest("/hub", api::router(world.hub.clone(), Access::open()));
     world.post("/hub/topics/orders/1", "first").await;
     let mut stream = world.listen("/my/events?last=5", &[]).await;
     world.hub.publish(event("demo", "second")).await.unwrap();

@@ -27,6 +27,7 @@ fn short() -> Config {
 async fn expiring(world: &World, time: Duration) -> String {
     let subscription = Subscription {
         selectors: Selector::parse("a").unwrap().into(),
+        private: None,
         start: Start::Earliest,
         label: None,
         expires: Some(Instant::now() + time),

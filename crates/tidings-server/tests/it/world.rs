@@ -10,6 +10,7 @@ use axum::http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt as _;
 use serde_json::Value;
 use tidings_log::Memory;
+use tidings_server::auth::Access;
 use tidings_server::{Config, Hub, api};
 use tower_service::Service as _;
 
@@ -37,7 +38,7 @@ impl World {
 
     pub(crate) fn with(config: Config) -> Self {
         let hub = Hub::start(Arc::new(Memory::default()), config).unwrap();
-        let router = api::router_with_index(hub.clone());
+        let router = api::router_with_index(hub.clone(), Access::open());
         Self { hub, router }
     }
 

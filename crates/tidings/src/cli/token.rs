@@ -59,7 +59,8 @@ pub(crate) struct TokenMakeArgs {
     /// A topic or pattern whose events it may read, private ones too; can be given several times
     #[arg(long, value_name = "SELECTOR", value_parser = selector)]
     pub(crate) subscribe: Vec<Selector>,
-    /// When it expires: in 1h, 30days, at 2027-01-31T12:00:00Z, or never
+    /// When it expires: in 1h, 30days, at 2027-01-31T12:00:00Z, or never (only hubs with
+    /// --jwt-allow-no-expiry take such)
     #[arg(long, value_name = "WHEN", default_value = "1h", value_parser = expires)]
     pub(crate) expires: Expires,
     /// When it begins to count, written in the same way [default: at once]

@@ -15,6 +15,7 @@ pub(super) fn run(everywhere: &GlobalArgs, args: ConfigArgs) -> anyhow::Result<(
     let file = file.as_deref().or(everywhere.config.as_deref());
     let loaded = settings::load(&given, file)?;
     serve::check(&loaded.settings)?;
+    serve::load_access(&loaded.settings)?;
     output::write(&report(&loaded))
 }
 

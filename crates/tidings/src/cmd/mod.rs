@@ -33,15 +33,13 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Serve(args) => {
             let loaded = load(&everywhere, args.flags.given)?;
             logging::start(&loaded.settings)?;
-            let inherited = serve::Inherited::take()?;
-            server_runtime(&loaded.settings)?.block_on(serve::run(&loaded, inherited))
+            server_runtime(&loaded.settings)?.block_on(serve::run(&loaded))
         }
         Command::Demo(args) => {
             let given = [everywhere.given(), args.flags.given].concat();
             let settings = settings::load_demo(&given)?.settings;
             logging::start(&settings)?;
-            let inherited = serve::Inherited::take()?;
-            server_runtime(&settings)?.block_on(demo_command::run(&settings, inherited))
+            server_runtime(&settings)?.block_on(demo_command::run(&settings))
         }
         Command::Publish(args) => {
             let settings = client_settings(&everywhere, &args.client.given)?;

@@ -11,11 +11,9 @@ use std::path::Path;
 use anyhow::{Context, anyhow, ensure};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, crypto};
 use serde::Serialize;
+use tidings_core::limits::KEY_FILE_BYTES_MAX;
 
 pub(crate) use algorithms::{algorithms, in_header, name};
-
-/// A file that is larger holds something else. A JWKS with a hundred RSA keys has 50 KB.
-const KEY_FILE_BYTES_MAX: u64 = 256 * 1024;
 
 /// A key of a file.
 #[derive(Clone, Debug)]
@@ -91,10 +89,10 @@ pub(crate) fn read(path: &Path) -> anyhow::Result<Vec<Key>> {
     let shown = path.display();
     let mut bytes = Vec::new();
     File::open(path)
-        .and_then(|file| file.take(KEY_FILE_BYTES_MAX + 1).read_to_end(&mut bytes))
+        .and_then(|file| file.take(KEY_FILE_BYTES_MAX as u64 + 1).read_to_end(&mut bytes))
         .with_context(|| format!("can't read the key {shown}"))?;
     ensure!(
-        bytes.len() as u64 <= KEY_FILE_BYTES_MAX,
+        bytes.len() <= KEY_FILE_BYTES_MAX,
         "{shown} is no key: it has more than {KEY_FILE_BYTES_MAX} bytes"
     );
     let text = String::from_utf8(bytes).map_err(|_| {

@@ -31,7 +31,8 @@ pub(super) fn read(name: &str, text: &str) -> (Vec<Given>, Vec<String>) {
         if let Shape::Secret(_) = setting.shape {
             problems.push(format!(
                 "{name}:{line}: {key}: settings are no place for a secret: put it into a file of \
-                 its own, and name that with {key}-file"
+                 its own, and name that with {}",
+                if key == "jwt-secret" { "jwt-key" } else { "token-file" }
             ));
             continue;
         }

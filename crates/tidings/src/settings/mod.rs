@@ -4,10 +4,10 @@
 //! Every setting stands once, in [`table`]; its flag, its variable and its key in the file all
 //! come from there. Whatever is wrong is collected, so that one run names all of it.
 
+mod access;
 mod environment;
 mod file;
 mod flags;
-mod listen;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -25,7 +25,6 @@ use tidings_log::SyncPolicy;
 use crate::credential::Credential;
 
 pub(crate) use flags::{Client, Demo, Everywhere, Flags, GLOBAL_HEADING, Group, Serve};
-pub(crate) use listen::{Listen, Speaks};
 pub(crate) use table::{Setting, TABLE};
 pub(crate) use values::{Keep, LogFormat, bytes_text, duration_text};
 
@@ -35,6 +34,8 @@ const FILE: &str = "tidings.toml";
 /// The settings, each with one value.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
+    /// Who may what.
+    pub(crate) access: tidings_server::auth::Policy,
     pub(crate) allow_anonymous_publish: bool,
     pub(crate) batch_bytes_max: usize,
     pub(crate) coalesce: Duration,
@@ -44,29 +45,22 @@ pub(crate) struct Settings {
     /// What client commands show to a hub.
     pub(crate) credential: Credential,
     pub(crate) data_bytes_max: usize,
-    pub(crate) dev_tls: bool,
     pub(crate) drain: Duration,
     pub(crate) heartbeat: Duration,
     pub(crate) keep_age: Duration,
     /// `None`: what suits the log.
     pub(crate) keep_bytes: Option<u64>,
-    pub(crate) listen: Vec<Listen>,
+    pub(crate) listen: Vec<String>,
     pub(crate) log: Keep,
     pub(crate) log_format: LogFormat,
     pub(crate) log_level: String,
-    pub(crate) proxy_protocol: bool,
     pub(crate) renew_before: Duration,
     pub(crate) retry: Duration,
     pub(crate) selectors_max: usize,
     pub(crate) shards: NonZero<usize>,
     pub(crate) shutdown_time_max: Duration,
-    pub(crate) socket_mode: u32,
     pub(crate) sync: SyncPolicy,
     pub(crate) tail_bytes_max: usize,
-    pub(crate) tls_cert: Option<PathBuf>,
-    pub(crate) tls_key: Option<PathBuf>,
-    /// Each of them is one that [`tidings_server::peer::Proxies::parse`] takes.
-    pub(crate) trusted_proxies: Vec<String>,
     pub(crate) url: String,
     pub(crate) workers: NonZero<usize>,
 }
@@ -75,6 +69,7 @@ impl Default for Settings {
     fn default() -> Self {
         let hub = tidings_server::Config::default();
         Self {
+            access: tidings_server::auth::Policy::default(),
             allow_anonymous_publish: false,
             batch_bytes_max: hub.batch_bytes_max,
             coalesce: hub.coalesce,
@@ -82,27 +77,21 @@ impl Default for Settings {
             connections_max: hub.connections_max,
             credential: Credential::None,
             data_bytes_max: hub.data_bytes_max,
-            dev_tls: false,
             drain: hub.drain,
             heartbeat: hub.heartbeat,
             keep_age: limits::LOG_AGE_MAX,
             keep_bytes: None,
-            listen: vec![Listen::Tcp { address: "127.0.0.1:3000".into(), speaks: Speaks::Either }],
+            listen: vec!["127.0.0.1:3000".into()],
             log: Keep::Disk("./tidings-data".into()),
             log_format: LogFormat::Human,
             log_level: "info".into(),
-            proxy_protocol: false,
             renew_before: hub.renew_before,
             retry: hub.retry,
             selectors_max: hub.selectors_max,
             shards: hub.shards,
             shutdown_time_max: hub.shutdown_time_max,
-            socket_mode: 0o660,
             sync: SyncPolicy::Always,
             tail_bytes_max: hub.tail_bytes_max,
-            tls_cert: None,
-            tls_key: None,
-            trusted_proxies: Vec::new(),
             url: "http://127.0.0.1:3000".into(),
             workers: half_of_the_processors(),
         }
@@ -123,6 +112,14 @@ impl Settings {
             Keep::Disk(_) => limits::LOG_BYTES_MAX,
             Keep::Memory => limits::MEMORY_LOG_BYTES_MAX,
         })
+    }
+
+    /// Who may what.
+    pub(crate) fn access(&self) -> tidings_server::auth::Policy {
+        tidings_server::auth::Policy {
+            anonymous_publish: self.allow_anonymous_publish,
+            ..self.access.clone()
+        }
     }
 
     /// The part that the hub takes.

@@ -6,7 +6,7 @@ use std::sync::mpsc::{self, Receiver, Sender};
 
 use tempfile::TempDir;
 
-use crate::harness::{Ended, PATIENCE, Running, tidings};
+use crate::harness::{Ended, PATIENCE, Running, Server, tidings};
 
 /// A hub that lets in who shows the right token, and tells what it was shown. Its streams bring
 /// one event, say that the token ends, and stay open until it is told to end them.
@@ -190,4 +190,33 @@ fn what_can_be_no_token_is_said_without_showing_it() {
     publish(&["--token-file", "/none"]).failed(1, &["can't read the token file /none"]);
     publish(&["--token-file", "/dev/null"]).failed(1, &["is empty"]);
     assert!(hub.shown.try_recv().is_err(), "nothing was sent");
+}
+
+#[test]
+fn what_keygen_and_token_make_opens_a_real_hub() {
+    let place = TempDir::new().unwrap();
+    let make = |args: &[&str]| -> String {
+        let ended: Ended = tidings(place.path()).args(args).output().unwrap().into();
+        ended.lines().last().copied().unwrap_or_default().to_owned()
+    };
+    make(&["keygen"]);
+    let api_key = make(&["keygen", "--api-key", "shop", "--publish=orders/*", "--file=keys.toml"]);
+    let token = make(&["token", "--key=jwt.pem", "--publish=news", "--subscribe=orders/*"]);
+    let keys = ["--jwt-key=jwt.pub.pem", "--api-keys=keys.toml"];
+    let serve = ["serve", "--listen=127.0.0.1:0", "--log=memory"];
+    let hub = Server::start_in(place.path(), &[&serve[..], &keys].concat());
+    let run = |token: &str, args: &[&str]| -> Ended {
+        hub.command(args).env("TIDINGS_TOKEN", token).output().unwrap().into()
+    };
+    run(&token, &["publish", "news", "1"]).lines();
+    run(&api_key, &["publish", "orders/7", "2", "--private"]).lines();
+    let read = ["subscribe", "orders/*", "--since=earliest", "--count=1"];
+    assert!(run(&token, &read).lines()[0].contains("\"data\":\"2\""), "private events too");
+    run(&api_key, &["publish", "news", "3"]).failed(1, &["the hub refused (403)"]);
+    run(&token, &["publish", "orders/7", "3"]).failed(1, &["the hub refused (403)"]);
+    run("", &["publish", "news", "3"]).failed(1, &["the hub refused (401)"]);
+    let other = make(&["keygen", "--out=other.pem"]);
+    assert!(other.contains("--jwt-key other.pub.pem"), "{other}");
+    let forged = make(&["token", "--key=other.pem", "--publish=*"]);
+    run(&forged, &["publish", "news", "3"]).failed(1, &["the hub refused (401)"]);
 }

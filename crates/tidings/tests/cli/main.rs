@@ -10,7 +10,6 @@ mod demo;
 #[path = "../support/mod.rs"]
 mod harness;
 mod keygen;
-mod listen;
 mod publish;
 mod serve;
 mod subscribe;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::cursor::Position;
-use crate::event::Topic;
+use crate::event::{Topic, Topics};
 use crate::limits::{CLOSING_TIME_MAX, HEARTBEAT, JOIN_BYTES_MAX};
 use crate::shard::{Counts, Framing, Page};
 use crate::testing::{Event, Op, RETRY_MS, Reads, Settings, Start, Subscription, World};
@@ -494,18 +494,37 @@ fn a_slots_new_owner_gets_nothing_that_was_for_the_old_one() {
 fn private_events_are_only_for_those_who_may_see_them() {
     let mut world = world();
     let anybody = live(&mut world, "*");
-    let somebody = subscribed(&mut world, Subscription { private: true, ..Subscription::to("*") });
-    let event = |private| Event { topics: Topic::parse("a").unwrap().into(), private, bytes: 20 };
-    for private in [true, false, true] {
-        world.apply(&Op::Publish { event: event(private), count: 1 });
+    let allowed = |text: &str| Some(Selector::parse(text).unwrap().into());
+    let may_see = |text: &str| Subscription { private: allowed(text), ..Subscription::to("*") };
+    let somebody = subscribed(&mut world, may_see("a/*"));
+    let of_another = subscribed(&mut world, may_see("b"));
+    let event = |topics: &[&str], private| {
+        let topics = topics.iter().map(|text| Topic::parse(text).unwrap()).collect();
+        Event { topics: Topics::parse(topics).unwrap(), private, bytes: 20 }
+    };
+    let events = [
+        event(&["a/1"], true),
+        event(&["a/1"], false),
+        event(&["b", "a/2"], true),
+        event(&["c"], true),
+    ];
+    for event in events {
+        world.apply(&Op::Publish { event, count: 1 });
     }
     world.run();
-    let later = Subscription { start: Start::Earliest, ..Subscription::to("*") };
-    let later = world.subscribe(later);
+    let later = |private| Subscription { start: Start::Earliest, private, ..Subscription::to("*") };
+    let anybody_later = world.subscribe(later(None));
+    let somebody_later = world.subscribe(later(allowed("a/*")));
     world.settle();
-    assert_eq!(world.client(anybody).positions(), [2]);
-    assert_eq!(world.client(somebody).positions(), [1, 2, 3]);
-    assert_eq!(world.client(later).positions(), [2]);
+    for (client, expected) in [
+        (anybody, &[2][..]),
+        (somebody, &[1, 2, 3]),
+        (of_another, &[2, 3]),
+        (anybody_later, &[2]),
+        (somebody_later, &[1, 2, 3]),
+    ] {
+        assert_eq!(world.client(client).positions(), expected);
+    }
 }
 
 #[test]

@@ -5,9 +5,10 @@ use std::fs::OpenOptions;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
-use anyhow::{Context, bail, ensure};
-use serde::{Deserialize, Serialize};
+use anyhow::{Context, ensure};
+use serde::Serialize;
 use tidings_core::topic::Selector;
+use tidings_server::auth::api_keys::{self, ApiKeys};
 
 use crate::cli::KeygenArgs;
 use crate::exit::Usage;
@@ -30,18 +31,6 @@ struct Entry<'a> {
     subscribe: Vec<String>,
 }
 
-/// What is looked at in a file that is there: names only, the hub checks the rest.
-#[derive(Deserialize)]
-struct Names {
-    #[serde(default)]
-    key: Vec<Name>,
-}
-
-#[derive(Deserialize)]
-struct Name {
-    name: String,
-}
-
 /// Makes a key of this name. Its entry is written before the key is shown: a key that is lost is
 /// made again, but one that a hub does not know would be believed to work.
 ///
@@ -53,11 +42,13 @@ pub(super) fn run(name: &str, args: &KeygenArgs) -> anyhow::Result<()> {
     let texts = |selectors: &[Selector]| selectors.iter().map(ToString::to_string).collect();
     let entry = Entry {
         name,
-        hash: api_key::hash(&key),
+        hash: api_keys::hash(&key).to_string(),
         publish: texts(&args.publish),
         subscribe: texts(&args.subscribe),
     };
     let entry = toml::to_string(&File { key: [entry] })?;
+    // As the hub will: its limits are found here.
+    ApiKeys::parse(&entry).map_err(|error| Usage(error.to_string()))?;
     match &args.file {
         Some(path) => {
             append(path, name, &entry)?;
@@ -109,20 +100,18 @@ fn append(path: &Path, name: &str, entry: &str) -> anyhow::Result<()> {
     file.lock().with_context(|| format!("can't lock {shown}"))?;
     let mut text = String::new();
     file.read_to_string(&mut text).with_context(|| format!("can't read {shown}"))?;
-    let names: Names = match toml::from_str(&text) {
-        Ok(names) => names,
-        // Not its Display: that shows lines of the file.
-        Err(error) => bail!("{shown} is no file of API keys: {}", error.message()),
-    };
-    ensure!(
-        names.key.iter().all(|key| key.name != name),
-        "{shown} has a key {name:?} already: give another name, or take that entry out"
-    );
     let gap = match text.as_str() {
         "" => "",
         text if text.ends_with('\n') => "\n",
         _ => "\n\n",
     };
+    // Nothing of what stands there is repeated by the error.
+    let keys = ApiKeys::parse(&text).with_context(|| format!("{shown} is no file of API keys"))?;
+    ensure!(
+        keys.iter().all(|key| *key.name != *name),
+        "{shown} has a key {name:?} already: give another name, or take that entry out"
+    );
+    ApiKeys::parse(&format!("{text}{gap}{entry}")).with_context(|| format!("{shown} is full"))?;
     file.seek(SeekFrom::End(0)).with_context(write)?;
     // In one piece: a hub that reads the file meanwhile sees all of it or nothing.
     file.write_all(format!("{gap}{entry}").as_bytes()).with_context(write)?;
@@ -135,35 +124,42 @@ mod tests {
 
     use super::*;
 
+    fn entry(name: &str) -> String {
+        let hash = api_keys::hash(name).to_string();
+        let entry = Entry { name, hash, publish: vec!["a".into()], subscribe: vec![] };
+        toml::to_string(&File { key: [entry] }).unwrap()
+    }
+
     #[test]
     fn entries_come_after_what_is_there() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("keys.toml");
-        append(&path, "a", "[[key]]\nname = \"a\"\n").unwrap();
-        append(&path, "b", "[[key]]\nname = \"b\"\n").unwrap();
-        let both = "[[key]]\nname = \"a\"\n\n[[key]]\nname = \"b\"\n";
+        append(&path, "a", &entry("a")).unwrap();
+        append(&path, "b", &entry("b")).unwrap();
+        let both = format!("{}\n{}", entry("a"), entry("b"));
         assert_eq!(fs::read_to_string(&path).unwrap(), both);
-        let error = append(&path, "a", "[[key]]\nname = \"a\"\n").unwrap_err().to_string();
+        let error = append(&path, "a", &entry("a")).unwrap_err().to_string();
         assert!(error.contains("has a key \"a\" already"), "{error}");
         assert_eq!(fs::read_to_string(&path).unwrap(), both);
 
-        fs::write(&path, "# ours\n[[key]]\nname = \"x\"").unwrap();
-        append(&path, "a", "[[key]]\n").unwrap();
-        let text = fs::read_to_string(&path).unwrap();
-        assert_eq!(text, "# ours\n[[key]]\nname = \"x\"\n\n[[key]]\n");
+        let ours = format!("# ours\n{}", entry("x").trim_end());
+        fs::write(&path, &ours).unwrap();
+        append(&path, "a", &entry("a")).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), format!("{ours}\n\n{}", entry("a")));
         fs::write(&path, "key = 5 # secret").unwrap();
-        let error = append(&path, "a", "").unwrap_err().to_string();
-        assert!(error.contains("is no file of API keys") && !error.contains("secret"), "{error}");
+        let error = append(&path, "a", &entry("a")).unwrap_err();
+        let error = format!("{error:#}");
+        assert!(error.contains("is no file of API keys: line 1"), "{error}");
+        assert!(!error.contains("secret"), "{error}");
     }
 
     #[test]
     fn any_name_stays_itself_in_the_file() {
         for name in ["billing", "a \"b\" \\ 'c'", "ü # [x]"] {
-            let entry = Entry { name, hash: String::new(), publish: vec![], subscribe: vec![] };
-            let text = toml::to_string(&File { key: [entry] }).unwrap();
+            let text = entry(name);
             assert!(text.starts_with("[[key]]\n"), "{text}");
-            let names: Names = toml::from_str(&text).unwrap();
-            assert_eq!(names.key[0].name, name);
+            let keys = ApiKeys::parse(&text).unwrap();
+            assert_eq!(&*keys.iter().next().unwrap().name, name);
         }
     }
 }

@@ -7,10 +7,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
+use tidings_core::limits::{TOKEN_BYTES_MAX, TOKEN_SELECTORS_MAX};
 use tidings_core::topic::Selector;
 
 use super::times::numeric_date;
-use crate::credential::TOKEN_BYTES_MAX;
 use crate::keys::{self, Key};
 
 /// Members of the header by which a token brings or names its own key.
@@ -213,7 +213,7 @@ impl Explanation {
             self.warn("it does not count yet");
         }
         if claims.get("exp").is_none_or(Value::is_null) {
-            self.warn("no exp: it never expires, and a hub may refuse it for that");
+            self.warn("no exp: it never expires, and a hub without jwt-allow-no-expiry refuses it");
         }
         if let (Some(from), Some(to)) = (self.not_before, self.expires)
             && to <= from
@@ -268,6 +268,12 @@ impl Explanation {
                 return Vec::new();
             }
         };
+        if list.len() > TOKEN_SELECTORS_MAX {
+            self.warn(format!(
+                "{name} lists {} topics and patterns: a hub takes {TOKEN_SELECTORS_MAX} at most",
+                list.len()
+            ));
+        }
         let mut selectors = Vec::new();
         for selector in list {
             match selector.as_str().map(Selector::parse) {

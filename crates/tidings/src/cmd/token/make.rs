@@ -6,9 +6,9 @@ use jiff::Timestamp;
 use jsonwebtoken::Header;
 use serde::Serialize;
 use serde_json::Value;
+use tidings_core::limits::{TOKEN_BYTES_MAX, TOKEN_SELECTORS_MAX};
 
 use crate::cli::{Expires, TokenMakeArgs, When};
-use crate::credential::TOKEN_BYTES_MAX;
 use crate::exit::Usage;
 use crate::{keys, output};
 
@@ -79,6 +79,14 @@ impl<'a> Claims<'a> {
                  --subscribe SELECTOR (\"*\" is everything)"
                     .into(),
             ));
+        }
+        for (flag, selectors) in [("--publish", &args.publish), ("--subscribe", &args.subscribe)] {
+            if selectors.len() > TOKEN_SELECTORS_MAX {
+                return Err(Usage(format!(
+                    "{flag} can be given {TOKEN_SELECTORS_MAX} times at most \
+                     (token_selectors_max): patterns such as orders/* say more"
+                )));
+            }
         }
         let nbf = args.not_before.map(|when| moment(when, "--not-before", now)).transpose()?;
         let exp = match args.expires {
@@ -168,6 +176,8 @@ mod tests {
         let late = ["--publish=a", "--not-before=2h", "--expires=1h"];
         assert!(claims(&late).unwrap_err().contains("before the token begins"));
         assert!(claims(&["--publish=a", "--expires=0s"]).is_err());
+        let many = claims(&["--publish=a"; TOKEN_SELECTORS_MAX + 1]);
+        assert!(many.unwrap_err().contains("token_selectors_max"));
         let far = ["--publish=a", "--expires=90000years"];
         assert!(claims(&far).unwrap_err().contains("--expires is further"));
     }

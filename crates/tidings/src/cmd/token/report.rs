@@ -7,6 +7,7 @@ use anyhow::{Context, bail, ensure};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::{Map, Value, json};
+use tidings_server::auth::api_keys;
 
 use super::explain::{Explanation, RIGHTS, Signature, State, explain};
 use super::times::{distance, local};
@@ -68,7 +69,7 @@ fn text(token: Option<&str>) -> anyhow::Result<String> {
 
 /// Only the hub's file knows what a key may do; the hash says which of its entries it is.
 fn of_an_api_key(key: &str, json: bool) -> anyhow::Result<()> {
-    let hash = api_key::hash(key);
+    let hash = api_keys::hash(key).to_string();
     if json {
         return output::line(&json!({ "api_key": { "hash": hash } }).to_string());
     }
