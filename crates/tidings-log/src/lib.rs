@@ -38,7 +38,19 @@ pub use memory::{Memory, MemoryOptions};
 #[async_trait]
 pub trait Log: Send + Sync + 'static {
     /// Which log this is and which positions it holds now. Cheap: no input or output.
+    ///
+    /// Where other nodes append too, this is what this one has heard so far. The incarnation may
+    /// change while the log is open: see [`FollowError::Replaced`].
     fn bounds(&self) -> Bounds;
+
+    /// The same, and nothing that any node had been told before the call is missing in it. Cancel
+    /// safe.
+    ///
+    /// # Errors
+    /// [`ReadError::Failed`] only.
+    async fn bounds_now(&self) -> Result<Bounds, ReadError> {
+        Ok(self.bounds())
+    }
 
     /// Keeps a batch: one contiguous run of positions in the batch's order, but for those whose
     /// idempotency key was seen within its window, which get the answer of the first time and
@@ -248,6 +260,13 @@ pub enum FollowError {
     Failed {
         /// What is the matter.
         reason: String,
+    },
+    /// The log is another one now: what kept it has lost events that it had acknowledged. Nothing
+    /// is known of what came in between, and the follower goes on at the other one's tail.
+    #[error("the log was replaced by another one")]
+    Replaced {
+        /// The other one; its `next` is where the follower goes on.
+        bounds: Bounds,
     },
     /// Retention has passed the follower, which goes on at the oldest position.
     #[error("events before position {oldest} are no longer kept")]

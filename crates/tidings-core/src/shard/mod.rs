@@ -104,6 +104,12 @@ impl Shard {
         }
     }
 
+    /// Which log the events come from.
+    #[must_use]
+    pub fn incarnation(&self) -> Incarnation {
+        self.incarnation
+    }
+
     /// The position that the next run of events has to begin with.
     #[must_use]
     pub fn head(&self) -> Position {
@@ -212,6 +218,19 @@ impl Shard {
                 self.behind.push_back(SubscriberId { slot, generation: subscriber.generation });
             }
         }
+        self.head = head;
+    }
+
+    /// The log is another one now, whose next event stands at `head`, be it before those that came
+    /// so far. All streams end: whoever comes back is told by its cursor that something is gone.
+    pub fn handle_replaced(
+        &mut self,
+        incarnation: Incarnation,
+        head: Position,
+        port: &mut impl Port,
+    ) {
+        self.end_all(port);
+        self.incarnation = incarnation;
         self.head = head;
     }
 

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use mio::net::{TcpStream, UnixStream};
 use mio::{Interest as Readiness, Registry, Token, event};
 use socket2::SockRef;
-use tidings_core::cursor::Position;
+use tidings_core::cursor::{Incarnation, Position};
 use tidings_core::limits::{ACKNOWLEDGE_TIME_MAX, STREAM_INPUT_BYTES_MAX};
 use tidings_core::pages::Pages;
 use tidings_core::shard::{Answer, Filter, Port, SubscriberId, Written};
@@ -26,6 +26,8 @@ pub(crate) const WAKER: Token = Token(usize::MAX);
 
 pub(crate) struct Connections {
     registry: Registry,
+    /// Which log the subscribers read.
+    incarnation: Incarnation,
     tail: Arc<Tail>,
     reader: Reader,
     connections: Pages<Connection>,
@@ -117,15 +119,26 @@ fn write_all(socket: &mut impl Write, bytes: &[u8]) -> io::Result<usize> {
 const _: () = assert!(size_of::<Connection>() <= 48, "there may be a million of them");
 
 impl Connections {
-    pub(crate) fn new(registry: Registry, tail: Arc<Tail>, reader: Reader) -> Self {
+    pub(crate) fn new(
+        registry: Registry,
+        incarnation: Incarnation,
+        tail: Arc<Tail>,
+        reader: Reader,
+    ) -> Self {
         Self {
             registry,
+            incarnation,
             tail,
             reader,
             connections: Pages::default(),
             labels: HashMap::new(),
             scratch: vec![0; 4096].into_boxed_slice(),
         }
+    }
+
+    /// The log is another one now.
+    pub(crate) fn handle_replaced(&mut self, incarnation: Incarnation) {
+        self.incarnation = incarnation;
     }
 
     /// Takes a subscriber's connection in. `false`: it is gone already.
@@ -278,10 +291,10 @@ impl Port for Connections {
     }
 
     fn read(&mut self, id: SubscriberId, from: Position, filter: &Filter) -> Answer {
-        match self.tail.page(from, filter) {
+        match self.tail.page(self.incarnation, from, filter) {
             Some(page) => Answer::Page(page),
             None => {
-                self.reader.read(id, from, filter.clone());
+                self.reader.read(id, self.incarnation, from, filter.clone());
                 Answer::Later
             }
         }

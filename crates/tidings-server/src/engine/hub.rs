@@ -10,7 +10,7 @@ use axum::body::Body;
 use axum::http::{Extensions, Version};
 use bytes::Bytes;
 use parking_lot::Mutex;
-use tidings_core::cursor::{Cursor, Position};
+use tidings_core::cursor::{Cursor, Incarnation, Position};
 use tidings_core::event::Event;
 use tidings_core::limits::{HISTORY_BYTES_MAX, PAGE_BYTES_MAX, PAGE_EVENTS_MAX};
 use tidings_core::shard::{Filter, Framing, Interest};
@@ -65,8 +65,8 @@ impl Hub {
     pub fn start(log: Arc<dyn Log>, config: Config) -> io::Result<Self> {
         let runtime = Handle::current();
         let metrics = Arc::new(Metrics::default());
-        let next = log.bounds().next;
-        let tail = Arc::new(Tail::new(next, config.tail_bytes_max));
+        let Bounds { incarnation, next, .. } = log.bounds();
+        let tail = Arc::new(Tail::new(incarnation, next, config.tail_bytes_max));
         let source = Source::new(Arc::clone(&log), Arc::clone(&metrics), runtime.clone());
         let mut shards = Vec::new();
         let mut threads = Vec::new();
@@ -76,7 +76,7 @@ impl Hub {
             threads.push(thread);
         }
         let follow = log.follow(next);
-        let pump = runtime.spawn(pump(Arc::clone(&log), follow, tail, shards.clone()));
+        let pump = runtime.spawn(pump(follow, tail, shards.clone()));
         let trim = runtime.spawn(trim(Arc::clone(&log), Arc::clone(&metrics)));
         let tasks = vec![pump.abort_handle(), trim.abort_handle()];
         let shutdown = watch::Sender::new(None);
@@ -174,7 +174,7 @@ impl Hub {
         let filter = Filter { selectors, private };
         let (next, framing) = (place.next, Framing::Raw);
         let interest = Interest { filter, next, framing, life: None };
-        let cursor = self.cursor_before(place.next);
+        let cursor = cursor_before(place.incarnation, place.next);
         Ok(Subscribed {
             verdict: place.verdict,
             cursor,
@@ -303,7 +303,13 @@ impl Hub {
             }
             next = page.next;
         }
-        Ok(History { records, next: self.cursor_before(next), verdict: place.verdict })
+        if self.bounds().incarnation != place.incarnation {
+            // Nobody knows of which of the two logs these are.
+            let reason = "the log was replaced by another one meanwhile".to_owned();
+            return Err(ReadError::Failed { reason });
+        }
+        let next = cursor_before(place.incarnation, next);
+        Ok(History { records, next, verdict: place.verdict })
     }
 
     /// The last events that are selected and not private, oldest first.
@@ -413,12 +419,6 @@ impl Hub {
         self.inner.log.close().await;
     }
 
-    /// The cursor after which `next` is the first position.
-    fn cursor_before(&self, next: Position) -> Cursor {
-        let position = Position(next.0.saturating_sub(1));
-        Cursor { incarnation: self.bounds().incarnation, position }
-    }
-
     fn emptiest_shard(&self) -> &Inbox {
         self.inner
             .shards
@@ -437,14 +437,21 @@ impl Hub {
     }
 }
 
+/// The cursor after which `next` is the first position.
+fn cursor_before(incarnation: Incarnation, next: Position) -> Cursor {
+    Cursor { incarnation, position: Position(next.0.saturating_sub(1)) }
+}
+
 fn attach(
     shard: &Inbox,
     subscribed: Subscribed,
     connection: Attached,
     guard: Option<ConnectionGuard>,
 ) {
-    let Subscribed { interest, label, .. } = subscribed;
-    shard.send(Input::Attach(Box::new(Attach { interest, label, connection, guard })));
+    let Subscribed { interest, label, cursor, .. } = subscribed;
+    let Cursor { incarnation, .. } = cursor;
+    let attach = Attach { incarnation, interest, label, connection, guard };
+    shard.send(Input::Attach(Box::new(attach)));
 }
 
 impl Inner {

@@ -13,6 +13,7 @@ use std::time::Duration;
 use mio::{Registry, Token, Waker};
 use prometheus_client::metrics::gauge::Gauge;
 use rustls::ServerConnection;
+use tidings_core::cursor::Incarnation;
 use tidings_core::event::Topics;
 use tidings_core::shard::{Interest, Page, SubscriberId};
 use tidings_core::topic::Sketch;
@@ -40,6 +41,8 @@ pub(crate) enum Input {
 
 /// A subscriber and its connection.
 pub(crate) struct Attach {
+    /// The log that its position is one of.
+    pub(crate) incarnation: Incarnation,
     pub(crate) interest: Interest,
     pub(crate) label: Option<Box<str>>,
     pub(crate) connection: Attached,

@@ -1,7 +1,7 @@
 //! Where a subscription begins: from what a client says it had, to a position and a verdict.
 //! Knows nothing of connections.
 
-use tidings_core::cursor::{Cursor, Position, Timestamp};
+use tidings_core::cursor::{Cursor, Incarnation, Position, Timestamp};
 use tidings_core::event::EventId;
 use tidings_core::sse::Frame;
 use tidings_core::topic::Selectors;
@@ -48,6 +48,8 @@ impl Verdict {
 /// A position, and what to tell about it.
 #[derive(Debug, Eq, PartialEq)]
 pub(crate) struct Place {
+    /// The log that the position is one of.
+    pub(crate) incarnation: Incarnation,
     pub(crate) verdict: Verdict,
     /// The first position to be delivered.
     pub(crate) next: Position,
@@ -66,14 +68,14 @@ pub(crate) async fn find(
 ) -> Result<Place, ReadError> {
     let bounds = log.bounds();
     let mark = match start {
-        Start::Live => return Ok(at(Verdict::Live, bounds.next)),
+        Start::Live => return Ok(at(bounds, Verdict::Live, bounds.next)),
         Start::After(id) => return after(log, bounds, id).await,
-        Start::Earliest => return Ok(at(Verdict::Resumed, bounds.oldest)),
+        Start::Earliest => return Ok(at(bounds, Verdict::Resumed, bounds.oldest)),
         Start::Since(time) => Mark::Time(*time),
         Start::Last(events) => Mark::Last { events: *events, selectors },
     };
     let found = log.find(mark).await?;
-    Ok(at(Verdict::Resumed, found.unwrap_or(bounds.next)))
+    same(log, at(bounds, Verdict::Resumed, found.unwrap_or(bounds.next)))
 }
 
 /// Finds the place after an event.
@@ -81,8 +83,14 @@ pub(crate) async fn find(
 /// An id of our own form tells its position by itself, and which log it belongs to. Any other id
 /// is a publisher's and is looked up; one that is not there may have been passed by retention, so
 /// all that is kept follows, after the word that something may be missing.
-async fn after(log: &dyn Log, bounds: Bounds, id: &str) -> Result<Place, ReadError> {
+async fn after(log: &dyn Log, mut bounds: Bounds, id: &str) -> Result<Place, ReadError> {
     let cursor = id.parse::<Cursor>().ok();
+    if let Some(cursor) = cursor
+        && (cursor.incarnation != bounds.incarnation || cursor.position >= bounds.next)
+    {
+        // Another node may have given it, of what this one has not heard yet.
+        bounds = log.bounds_now().await?;
+    }
     if let Some(cursor) = cursor
         && cursor.incarnation == bounds.incarnation
     {
@@ -91,7 +99,7 @@ async fn after(log: &dyn Log, bounds: Bounds, id: &str) -> Result<Place, ReadErr
     if let Ok(chosen) = EventId::parse(id)
         && let Some(position) = log.find(Mark::Id(&chosen)).await?
     {
-        return Ok(at(Verdict::Resumed, position.next()));
+        return same(log, at(bounds, Verdict::Resumed, position.next()));
     }
     Ok(match cursor {
         Some(_) => reset(bounds, id, bounds.next, None),
@@ -108,16 +116,25 @@ fn after_position(bounds: Bounds, id: &str, position: Position) -> Place {
     if next < bounds.oldest {
         return reset(bounds, id, bounds.oldest, Some(bounds.oldest.0 - next.0));
     }
-    at(Verdict::Resumed, next)
+    at(bounds, Verdict::Resumed, next)
 }
 
-fn at(verdict: Verdict, next: Position) -> Place {
-    Place { verdict, next, reset: None }
+fn at(bounds: Bounds, verdict: Verdict, next: Position) -> Place {
+    Place { incarnation: bounds.incarnation, verdict, next, reset: None }
+}
+
+/// The place, if the log is still the one in which it was looked for.
+fn same(log: &dyn Log, place: Place) -> Result<Place, ReadError> {
+    if log.bounds().incarnation == place.incarnation {
+        return Ok(place);
+    }
+    Err(ReadError::Failed { reason: "the log was replaced by another one meanwhile".to_owned() })
 }
 
 fn reset(bounds: Bounds, from: &str, next: Position, missed: Option<u64>) -> Place {
     let frame = Frame::reset(bounds.incarnation, from, next, missed);
-    Place { verdict: Verdict::Reset, next, reset: Some(frame) }
+    let incarnation = bounds.incarnation;
+    Place { incarnation, verdict: Verdict::Reset, next, reset: Some(frame) }
 }
 
 #[cfg(test)]

@@ -20,17 +20,16 @@ const RETRY_PAUSE: Duration = Duration::from_millis(500);
 const TRIM_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Follows the log until it is closed.
-pub(crate) async fn pump(
-    log: Arc<dyn Log>,
-    mut follow: Box<dyn Follow>,
-    tail: Arc<Tail>,
-    inboxes: Vec<Inbox>,
-) {
-    let incarnation = log.bounds().incarnation;
+pub(crate) async fn pump(mut follow: Box<dyn Follow>, tail: Arc<Tail>, inboxes: Vec<Inbox>) {
+    let (mut incarnation, _) = tail.head();
+    let mut failed = false;
     let mut sleepers: Vec<Sleeper> = inboxes.into_iter().map(Sleeper::new).collect();
     loop {
         match follow.next().await {
             Ok(records) => {
+                if std::mem::take(&mut failed) {
+                    tracing::info!("the log can be followed again");
+                }
                 tail.push(records.iter().map(|record| deliver(incarnation, record)));
                 sleepers.iter_mut().for_each(|sleeper| sleeper.tell(&records, &tail));
             }
@@ -39,7 +38,18 @@ pub(crate) async fn pump(
                 // The next run begins at `oldest`; shards see the gap by its position.
                 tracing::warn!(%oldest, "retention has overtaken delivery: is it set too short?");
             }
+            Err(FollowError::Replaced { bounds }) => {
+                tracing::error!(
+                    from = %incarnation, to = %bounds.incarnation,
+                    "the log has lost events that were acknowledged: all streams end, and whoever \
+                     comes back is told by tidings.reset"
+                );
+                incarnation = bounds.incarnation;
+                tail.replace(incarnation, bounds.next);
+                sleepers.iter().for_each(|sleeper| sleeper.inbox.wake());
+            }
             Err(FollowError::Failed { reason }) => {
+                failed = true;
                 tracing::error!(%reason, "the log can't be followed; trying again");
                 tokio::time::sleep(RETRY_PAUSE).await;
             }
@@ -83,6 +93,7 @@ pub(crate) async fn trim(log: Arc<dyn Log>, metrics: Arc<Metrics>) {
         if let Err(reason) = log.trim(now()).await {
             tracing::warn!(%reason, "the log can't let go of old events");
         }
+        metrics.log_available.set(i64::from(log.health().is_ok()));
         let usage = log.usage();
         metrics.log_events.set(usage.events as i64);
         metrics.log_bytes.set(usage.bytes as i64);

@@ -52,28 +52,38 @@ impl Reader {
         Self { source, inbox }
     }
 
-    /// Reads a page and sends it to the shard's inbox.
-    pub(crate) fn read(&self, id: SubscriberId, from: Position, filter: Filter) {
+    /// Reads a page of this log and sends it to the shard's inbox.
+    pub(crate) fn read(
+        &self,
+        id: SubscriberId,
+        incarnation: Incarnation,
+        from: Position,
+        filter: Filter,
+    ) {
         let Self { source, inbox } = self.clone();
         self.source.runtime.spawn(async move {
             let permits = Arc::clone(&source.permits);
             let permit = permits.acquire_owned().await.expect("it is never closed");
             source.metrics.log_reads.inc();
-            let page = page(&*source.log, from, &filter).await;
+            let page = page(&*source.log, incarnation, from, &filter).await;
             inbox.send(Input::Page(id, page, permit));
         });
     }
 }
 
-async fn page(log: &dyn Log, from: Position, filter: &Filter) -> Page {
-    let incarnation = log.bounds().incarnation;
+async fn page(log: &dyn Log, incarnation: Incarnation, from: Position, filter: &Filter) -> Page {
     let read = Read {
         from,
         selectors: &filter.selectors,
         events_max: PAGE_EVENTS_MAX,
         bytes_max: PAGE_BYTES_MAX,
     };
-    match log.read(read).await {
+    let page = log.read(read).await;
+    // No incarnation comes a second time: if it is the same now, it was so all the time.
+    if log.bounds().incarnation != incarnation {
+        return Page::Failed;
+    }
+    match page {
         Ok(page) => Page::Events {
             events: page
                 .records

@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use mio::{Events, Poll};
+use tidings_core::cursor::{Incarnation, Position};
 use tidings_core::limits::{PASS_EVENTS_MAX, PASS_INPUTS_MAX, PASS_READY_MAX};
 use tidings_core::shard::{Coalesce, Delivery, EndReason, Shard};
 
@@ -29,8 +30,8 @@ pub(crate) fn spawn(
     source: &Arc<Source>,
 ) -> io::Result<(Inbox, JoinHandle<()>)> {
     let poll = Poll::new()?;
-    let bounds = source.log.bounds();
-    let shard = Shard::new(bounds.incarnation, tail.next(), config.heartbeat, Instant::now());
+    let (incarnation, head) = tail.head();
+    let shard = Shard::new(incarnation, head, config.heartbeat, Instant::now());
     let (inbox, outlet) = Inbox::new(poll.registry(), WAKER, Arc::clone(shard.sketch()))?;
     let registry = poll.registry().try_clone()?;
     let reader = Reader::new(Arc::clone(source), inbox.clone());
@@ -39,7 +40,7 @@ pub(crate) fn spawn(
         outlet,
         shard,
         coalesce: Coalesce::new(config.coalesce),
-        connections: Connections::new(registry, Arc::clone(tail), reader),
+        connections: Connections::new(registry, incarnation, Arc::clone(tail), reader),
         tail: Arc::clone(tail),
         metrics: Arc::clone(&source.metrics),
         run: Vec::with_capacity(PASS_EVENTS_MAX),
@@ -147,25 +148,51 @@ impl Driver {
     }
 
     fn attach(&mut self, attach: Attach, now: Instant) {
-        let Attach { interest, label, connection, guard } = attach;
+        let Attach { incarnation, interest, label, connection, guard } = attach;
         let id = self.shard.subscribe(interest, now);
         if !self.connections.insert(id, connection, label, guard) {
             self.shard.remove(id, &mut self.connections);
-        } else if self.ending {
+        } else if self.ending || self.is_of_another_log(incarnation) {
             self.shard.end_one(id, &mut self.connections);
+        }
+    }
+
+    /// Whether a position of this log means nothing here: the log was replaced after the position
+    /// was found, or is only just being replaced.
+    fn is_of_another_log(&mut self, incarnation: Incarnation) -> bool {
+        if incarnation != self.shard.incarnation() {
+            let (log, head) = self.tail.head();
+            self.handle_replaced(log, head);
+        }
+        incarnation != self.shard.incarnation()
+    }
+
+    fn handle_replaced(&mut self, incarnation: Incarnation, head: Position) {
+        if incarnation != self.shard.incarnation() {
+            self.connections.handle_replaced(incarnation);
+            self.shard.handle_replaced(incarnation, head, &mut self.connections);
         }
     }
 
     /// Delivers the next events, if they are due. `true`: there may be more.
     fn handle_events(&mut self, now: Instant) -> bool {
         self.shard.sketch().settle();
-        let waiting = self.tail.next().0.saturating_sub(self.shard.head().0);
+        let (log, next) = self.tail.head();
+        if log != self.shard.incarnation() {
+            self.handle_replaced(log, next);
+            return true;
+        }
+        let waiting = next.0.saturating_sub(self.shard.head().0);
         if !self.coalesce.is_due(waiting, now) {
             return false;
         }
-        match self.tail.take(self.shard.head(), PASS_EVENTS_MAX, &mut self.run) {
+        match self.tail.take(log, self.shard.head(), PASS_EVENTS_MAX, &mut self.run) {
             Run::Gap(next) => {
                 self.shard.handle_gap(next);
+                true
+            }
+            Run::Replaced(log, head) => {
+                self.handle_replaced(log, head);
                 true
             }
             Run::Events => {

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use parking_lot::RwLock;
-use tidings_core::cursor::Position;
+use tidings_core::cursor::{Incarnation, Position};
 use tidings_core::limits::{
     PAGE_BYTES_MAX, PAGE_EVENTS_MAX, PAGE_SEARCH_EVENTS_MAX, TAIL_EVENTS_MAX,
 };
@@ -20,6 +20,8 @@ pub(crate) struct Tail {
 
 #[derive(Debug)]
 struct Ring {
+    /// Which log they come from.
+    incarnation: Incarnation,
     events: VecDeque<Arc<Delivery>>,
     bytes: usize,
     /// Everything from here up to `next` is in `events`.
@@ -33,11 +35,13 @@ pub(crate) enum Run {
     Events,
     /// What follows is no longer here: it has to go on at this position.
     Gap(Position),
+    /// The log is another one now, and its next event stands here.
+    Replaced(Incarnation, Position),
 }
 
 impl Tail {
-    pub(crate) fn new(next: Position, bytes_max: usize) -> Self {
-        let ring = Ring { events: VecDeque::new(), bytes: 0, first: next, next };
+    pub(crate) fn new(incarnation: Incarnation, next: Position, bytes_max: usize) -> Self {
+        let ring = Ring { incarnation, events: VecDeque::new(), bytes: 0, first: next, next };
         Self { bytes_max, ring: RwLock::new(ring) }
     }
 
@@ -46,9 +50,16 @@ impl Tail {
         self.bytes_max
     }
 
-    /// The position after the newest event.
-    pub(crate) fn next(&self) -> Position {
-        self.ring.read().next
+    /// Which log the frames come from, and the position after the newest.
+    pub(crate) fn head(&self) -> (Incarnation, Position) {
+        let ring = self.ring.read();
+        (ring.incarnation, ring.next)
+    }
+
+    /// The log is another one now, whose next event stands at `next`.
+    pub(crate) fn replace(&self, incarnation: Incarnation, next: Position) {
+        *self.ring.write() =
+            Ring { incarnation, events: VecDeque::new(), bytes: 0, first: next, next };
     }
 
     /// Adds the events that the log has yielded. A gap before them empties the ring: it must not
@@ -72,14 +83,18 @@ impl Tail {
         }
     }
 
-    /// Puts at most `events_max` events from `head` on into `run`.
+    /// Puts at most `events_max` events of this log from `head` on into `run`.
     pub(crate) fn take(
         &self,
+        incarnation: Incarnation,
         head: Position,
         events_max: usize,
         run: &mut Vec<Arc<Delivery>>,
     ) -> Run {
         let ring = self.ring.read();
+        if incarnation != ring.incarnation {
+            return Run::Replaced(ring.incarnation, ring.first);
+        }
         if head < ring.first {
             return Run::Gap(ring.first);
         }
@@ -87,10 +102,15 @@ impl Tail {
         Run::Events
     }
 
-    /// A page for one subscriber, if what it wants is still here.
-    pub(crate) fn page(&self, from: Position, filter: &Filter) -> Option<Page> {
+    /// A page of this log for one subscriber, if what it wants is still here.
+    pub(crate) fn page(
+        &self,
+        incarnation: Incarnation,
+        from: Position,
+        filter: &Filter,
+    ) -> Option<Page> {
         let ring = self.ring.read();
-        if from < ring.first {
+        if incarnation != ring.incarnation || from < ring.first {
             return None;
         }
         let mut events = Vec::new();
@@ -129,10 +149,13 @@ mod tests {
 
     use super::*;
 
+    fn incarnation() -> Incarnation {
+        "k3f9x2ab".parse().unwrap()
+    }
+
     fn delivery(position: u64, topic: &str) -> Arc<Delivery> {
         let event = Event::new(Topic::parse(topic).unwrap(), Data::from("0123456789"));
-        let cursor =
-            Cursor { incarnation: "k3f9x2ab".parse().unwrap(), position: Position(position) };
+        let cursor = Cursor { incarnation: incarnation(), position: Position(position) };
         Arc::new(Delivery {
             position: cursor.position,
             topics: event.topics.clone(),
@@ -142,7 +165,7 @@ mod tests {
     }
 
     fn tail(positions: std::ops::Range<u64>, bytes_max: usize) -> Tail {
-        let tail = Tail::new(Position(positions.start), bytes_max);
+        let tail = Tail::new(incarnation(), Position(positions.start), bytes_max);
         for position in positions {
             let topic = if position % 2 == 0 { "even" } else { "odd" };
             tail.push([delivery(position, topic)].into_iter());
@@ -153,7 +176,7 @@ mod tests {
     fn page(tail: &Tail, from: u64, topic: &str) -> Option<(Vec<u64>, u64)> {
         let selectors = Selectors::from(Selector::parse(topic).unwrap());
         let filter = Filter { selectors, private: None };
-        match tail.page(Position(from), &filter)? {
+        match tail.page(incarnation(), Position(from), &filter)? {
             Page::Events { events, next } => {
                 Some((events.iter().map(|event| event.position.0).collect(), next.0))
             }
@@ -177,7 +200,8 @@ mod tests {
             let [selectors, allowed] =
                 ["odd", allowed].map(|text| Selectors::from(Selector::parse(text).unwrap()));
             let filter = Filter { selectors, private: Some(Arc::new(allowed)) };
-            let Some(Page::Events { events, .. }) = tail.page(Position(5), &filter) else {
+            let Some(Page::Events { events, .. }) = tail.page(incarnation(), Position(5), &filter)
+            else {
                 panic!("it is all there")
             };
             let positions: Vec<u64> = events.iter().map(|event| event.position.0).collect();
@@ -192,8 +216,9 @@ mod tests {
         assert_eq!(page(&tail, 6, "*"), None);
         assert_eq!(page(&tail, 8, "*"), Some((vec![8, 9], 10)));
         let mut run = Vec::new();
-        assert!(matches!(tail.take(Position(6), 64, &mut run), Run::Gap(Position(7))));
-        assert!(matches!(tail.take(Position(7), 2, &mut run), Run::Events));
+        let take = |head, max, run: &mut _| tail.take(incarnation(), Position(head), max, run);
+        assert!(matches!(take(6, 64, &mut run), Run::Gap(Position(7))));
+        assert!(matches!(take(7, 2, &mut run), Run::Events));
         assert_eq!(run.len(), 2);
     }
 
@@ -202,7 +227,19 @@ mod tests {
         let tail = tail(1..4, usize::MAX);
         tail.push([delivery(9, "odd")].into_iter());
         assert_eq!(page(&tail, 3, "*"), None);
-        assert!(matches!(tail.take(Position(4), 64, &mut Vec::new()), Run::Gap(Position(9))));
+        let run = tail.take(incarnation(), Position(4), 64, &mut Vec::new());
+        assert!(matches!(run, Run::Gap(Position(9))));
         assert_eq!(page(&tail, 9, "*"), Some((vec![9], 10)));
+    }
+
+    #[test]
+    fn what_another_log_holds_is_not_taken_for_its_own() {
+        let tail = tail(1..10, usize::MAX);
+        let other: Incarnation = "00000000".parse().unwrap();
+        tail.replace(other, Position(3));
+        assert_eq!(tail.head(), (other, Position(3)));
+        assert_eq!(page(&tail, 5, "*"), None);
+        let run = tail.take(incarnation(), Position(10), 64, &mut Vec::new());
+        assert!(matches!(run, Run::Replaced(log, Position(3)) if log == other));
     }
 }

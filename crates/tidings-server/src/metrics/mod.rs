@@ -48,6 +48,8 @@ pub struct Metrics {
     pub limits_hit: Family<Limit, Counter>,
     /// Requests that were refused for want of a right, by the rule that did.
     pub unauthorized: Family<Rule, Counter>,
+    /// 1 while the log takes appends and can be followed, else 0.
+    pub log_available: Gauge,
     /// Events that the log holds.
     pub log_events: Gauge,
     /// Bytes that the log holds.
@@ -135,6 +137,7 @@ impl Default for Metrics {
             draining: Gauge::default(),
             limits_hit: Family::default(),
             unauthorized: Family::default(),
+            log_available: Gauge::default(),
             log_events: Gauge::default(),
             log_bytes: Gauge::default(),
         };
@@ -175,6 +178,11 @@ impl Metrics {
             "unauthorized",
             "Requests refused for want of a right, by rule",
             self.unauthorized.clone(),
+        );
+        registry.register(
+            "log_available",
+            "Whether the log takes events and can be followed",
+            self.log_available.clone(),
         );
         registry.register("log_events", "Events the log holds", self.log_events.clone());
         registry.register_with_unit(
