@@ -126,7 +126,7 @@ async fn streams_over_unix_sockets_are_taken_over_too() {
         .filter_map(|line| line.strip_prefix("data: ")?.split(' ').next()?.parse().ok())
         .collect();
     assert_eq!(rounds, (0..20).collect::<Vec<_>>(), "in order, once");
-    world.hub.close().await;
+    world.hub.begin_shutdown();
     assert!(rest(&mut socket).await.ends_with("0\r\n\r\n"));
 }
 

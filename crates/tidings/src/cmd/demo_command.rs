@@ -11,14 +11,14 @@ use crate::settings::Settings;
 use crate::signals::Signals;
 
 use super::demo;
-use super::serve::{self, Hello};
+use super::serve::{self, Hello, Here, Inherited};
 
 /// Runs until a signal comes and all is closed.
 ///
 /// # Errors
 /// As `serve`.
-pub(super) async fn run(settings: &Settings) -> anyhow::Result<()> {
-    let listeners = serve::bind(settings).await?;
+pub(super) async fn run(settings: &Settings, inherited: Inherited) -> anyhow::Result<()> {
+    let bound = serve::bind(settings, inherited).await?;
     let log = serve::open_log(settings).await?;
     let selector = Selector::parse(demo::TOPIC).context("the demo's topic")?;
     let selectors = Selectors::parse(vec![selector], 1).context("the demo's topic")?;
@@ -27,21 +27,22 @@ pub(super) async fn run(settings: &Settings) -> anyhow::Result<()> {
     let hub = Hub::start(log, config).context("can't start the hub")?;
     let router = api::router(hub.clone(), Access::open()).merge(demo::router(hub.clone()));
     let signals = Signals::new()?;
-    let hello = Hello::new("tidings demo", &listeners, settings)?;
-    let lines = lines(hello.url());
+    let hello = Hello::new("tidings demo", &bound, settings)?;
+    let lines = lines(hello.here());
     hello.with_lines(lines).print(settings.log_format)?;
     let (stop, stopped) = watch::channel(false);
     let driver = tokio::spawn(demo::drive(hub.clone(), stopped));
-    let ended = serve::until_closed(listeners, router, hub, signals).await;
+    let ended = serve::until_closed(bound, router, hub, signals).await;
     stop.send_replace(true);
     driver.abort();
     ended
 }
 
-fn lines(url: &str) -> Vec<String> {
+fn lines(here: &Here) -> Vec<String> {
+    let Here { curl, url, .. } = here;
     vec![
         format!("open        {url}/"),
-        format!("subscribe   curl -N {url}/events"),
-        format!("publish     curl -d 'hello' {url}/topics/demo/notifications"),
+        format!("subscribe   {curl} -N {url}/events"),
+        format!("publish     {curl} -d 'hello' {url}/topics/demo/notifications"),
     ]
 }

@@ -33,13 +33,15 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Serve(args) => {
             let loaded = load(&everywhere, args.flags.given)?;
             logging::start(&loaded.settings)?;
-            server_runtime(&loaded.settings)?.block_on(serve::run(&loaded))
+            let inherited = serve::Inherited::take()?;
+            server_runtime(&loaded.settings)?.block_on(serve::run(&loaded, inherited))
         }
         Command::Demo(args) => {
             let given = [everywhere.given(), args.flags.given].concat();
             let settings = settings::load_demo(&given)?.settings;
             logging::start(&settings)?;
-            server_runtime(&settings)?.block_on(demo_command::run(&settings))
+            let inherited = serve::Inherited::take()?;
+            server_runtime(&settings)?.block_on(demo_command::run(&settings, inherited))
         }
         Command::Publish(args) => {
             let settings = client_settings(&everywhere, &args.client.given)?;

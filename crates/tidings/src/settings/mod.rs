@@ -8,6 +8,7 @@ mod access;
 mod environment;
 mod file;
 mod flags;
+mod listen;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -25,6 +26,7 @@ use tidings_log::SyncPolicy;
 use crate::credential::Credential;
 
 pub(crate) use flags::{Client, Demo, Everywhere, Flags, GLOBAL_HEADING, Group, Serve};
+pub(crate) use listen::{Listen, Speaks};
 pub(crate) use table::{Setting, TABLE};
 pub(crate) use values::{Keep, LogFormat, bytes_text, duration_text};
 
@@ -45,22 +47,29 @@ pub(crate) struct Settings {
     /// What client commands show to a hub.
     pub(crate) credential: Credential,
     pub(crate) data_bytes_max: usize,
+    pub(crate) dev_tls: bool,
     pub(crate) drain: Duration,
     pub(crate) heartbeat: Duration,
     pub(crate) keep_age: Duration,
     /// `None`: what suits the log.
     pub(crate) keep_bytes: Option<u64>,
-    pub(crate) listen: Vec<String>,
+    pub(crate) listen: Vec<Listen>,
     pub(crate) log: Keep,
     pub(crate) log_format: LogFormat,
     pub(crate) log_level: String,
+    pub(crate) proxy_protocol: bool,
     pub(crate) renew_before: Duration,
     pub(crate) retry: Duration,
     pub(crate) selectors_max: usize,
     pub(crate) shards: NonZero<usize>,
     pub(crate) shutdown_time_max: Duration,
+    pub(crate) socket_mode: u32,
     pub(crate) sync: SyncPolicy,
     pub(crate) tail_bytes_max: usize,
+    pub(crate) tls_cert: Option<PathBuf>,
+    pub(crate) tls_key: Option<PathBuf>,
+    /// Each of them is one that [`tidings_server::peer::Proxies::parse`] takes.
+    pub(crate) trusted_proxies: Vec<String>,
     pub(crate) url: String,
     pub(crate) workers: NonZero<usize>,
 }
@@ -77,21 +86,27 @@ impl Default for Settings {
             connections_max: hub.connections_max,
             credential: Credential::None,
             data_bytes_max: hub.data_bytes_max,
+            dev_tls: false,
             drain: hub.drain,
             heartbeat: hub.heartbeat,
             keep_age: limits::LOG_AGE_MAX,
             keep_bytes: None,
-            listen: vec!["127.0.0.1:3000".into()],
+            listen: vec![Listen::Tcp { address: "127.0.0.1:3000".into(), speaks: Speaks::Either }],
             log: Keep::Disk("./tidings-data".into()),
             log_format: LogFormat::Human,
             log_level: "info".into(),
+            proxy_protocol: false,
             renew_before: hub.renew_before,
             retry: hub.retry,
             selectors_max: hub.selectors_max,
             shards: hub.shards,
             shutdown_time_max: hub.shutdown_time_max,
+            socket_mode: 0o660,
             sync: SyncPolicy::Always,
             tail_bytes_max: hub.tail_bytes_max,
+            tls_cert: None,
+            tls_key: None,
+            trusted_proxies: Vec::new(),
             url: "http://127.0.0.1:3000".into(),
             workers: half_of_the_processors(),
         }

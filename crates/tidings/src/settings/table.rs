@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use tidings_core::limits;
 use tidings_log::SyncPolicyError;
+use tidings_server::peer::Proxies;
 
+use super::listen::Listen;
 use super::values::{
     self, bytes, bytes_text, count, duration, duration_text, read_one, switch_text,
 };
@@ -67,17 +69,80 @@ pub(crate) static TABLE: &[Setting] = &[
         key: "listen",
         shape: Shape::Many("ADDRESS"),
         scope: Scope::ServeAndDemo,
-        help: "Where to listen: HOST:PORT (port 0 takes a free one). Can be given several times",
+        help: "Where to listen: HOST:PORT (port 0 takes a free one) or unix:PATH. With a \
+               certificate HOST:PORT speaks TLS, unless it is written http://HOST:PORT. Can be \
+               given several times",
         read: |settings, values| {
-            let listen: Result<Vec<_>, _> =
-                values.iter().map(|text| values::listen(text)).collect();
+            let listen: Result<Vec<_>, _> = values.iter().map(|text| Listen::parse(text)).collect();
             settings.listen = listen?;
             if settings.listen.is_empty() {
                 return Err("name at least one address, such as 127.0.0.1:3000".into());
             }
             Ok(())
         },
-        show: |settings| settings.listen.join(","),
+        show: |settings| {
+            let listen: Vec<_> = settings.listen.iter().map(ToString::to_string).collect();
+            listen.join(",")
+        },
+    },
+    Setting {
+        key: "socket-mode",
+        shape: Shape::One("MODE"),
+        scope: Scope::Serve,
+        help: "Who may connect to a Unix socket, as chmod takes it",
+        read: |settings, values| read_one(&mut settings.socket_mode, values, values::mode),
+        show: |settings| format!("{:o}", settings.socket_mode),
+    },
+    Setting {
+        key: "tls-cert",
+        shape: Shape::One("FILE"),
+        scope: Scope::Serve,
+        help: "Speak TLS with this certificate: a PEM file, your own certificate first, then those \
+               that vouch for it. Read again when it changes",
+        read: |settings, values| read_one(&mut settings.tls_cert, values, values::path),
+        show: |settings| values::path_text(settings.tls_cert.as_ref()),
+    },
+    Setting {
+        key: "tls-key",
+        shape: Shape::One("FILE"),
+        scope: Scope::Serve,
+        help: "The certificate's private key, a PEM file without a password",
+        read: |settings, values| read_one(&mut settings.tls_key, values, values::path),
+        show: |settings| values::path_text(settings.tls_key.as_ref()),
+    },
+    Setting {
+        key: "dev-tls",
+        shape: Shape::Switch,
+        scope: Scope::ServeAndDemo,
+        help: "Speak TLS with a certificate for localhost that is made here and that nobody \
+               vouches for: to try HTTP/2 in browsers on this machine",
+        read: |settings, values| read_one(&mut settings.dev_tls, values, values::switch),
+        show: |settings| switch_text(settings.dev_tls),
+    },
+    Setting {
+        key: "trusted-proxies",
+        shape: Shape::Many("ADDRESS"),
+        scope: Scope::Serve,
+        help: "Proxies that are believed when they tell who their client is (Forwarded, \
+               X-Forwarded-For): an IP address, a network such as 10.0.0.0/8, or unix. Can be \
+               given several times",
+        read: |settings, values| {
+            let values: Vec<&str> = values.iter().map(|text| text.trim()).collect();
+            let values: Vec<&str> = values.into_iter().filter(|text| !text.is_empty()).collect();
+            Proxies::parse(values.iter().copied()).map_err(|error| error.to_string())?;
+            settings.trusted_proxies = values.into_iter().map(str::to_owned).collect();
+            Ok(())
+        },
+        show: |settings| settings.trusted_proxies.join(","),
+    },
+    Setting {
+        key: "proxy-protocol",
+        shape: Shape::Switch,
+        scope: Scope::Serve,
+        help: "Connections of the trusted proxies begin with a PROXY protocol header (version 1 or \
+               2) that tells who their client is",
+        read: |settings, values| read_one(&mut settings.proxy_protocol, values, values::switch),
+        show: |settings| switch_text(settings.proxy_protocol),
     },
     Setting {
         key: "log",

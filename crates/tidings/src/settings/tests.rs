@@ -55,7 +55,8 @@ fn later_sources_win_and_each_value_says_where_it_came_from() {
 
 #[test]
 fn lists_replace_lists() {
-    let both = |settings: &Settings| settings.listen.clone();
+    let both =
+        |settings: &Settings| settings.listen.iter().map(ToString::to_string).collect::<Vec<_>>();
     let file = "listen = [\"127.0.0.1:1\", \"[::1]:2\"]";
     assert_eq!(both(&check(file, &[], &[]).unwrap().settings), ["127.0.0.1:1", "[::1]:2"]);
     let one = "listen = \"localhost:1\"";
@@ -136,7 +137,10 @@ fn what_cannot_be_read_is_said_with_its_place() {
         ("listen", "::1:3000"),
         ("listen", ":3000"),
         ("listen", "127.0.0.1:99999"),
-        ("listen", "unix:/run/t.sock"),
+        ("listen", "unix:"),
+        ("socket-mode", "rw"),
+        ("socket-mode", "7777"),
+        ("trusted-proxies", "proxy.example"),
         ("log", "disk:"),
         ("log", "disk"),
         ("log", "redis://127.0.0.1"),

@@ -136,16 +136,21 @@ pub(super) fn switch_text(on: bool) -> String {
     if on { "true" } else { "false" }.into()
 }
 
-/// `HOST:PORT`.
-pub(super) fn listen(text: &str) -> Result<String, String> {
-    let (host, port) = text.rsplit_once(':').unwrap_or((text, ""));
-    // An IPv6 address without brackets would lose its last part to the port.
-    let bracketed = host.starts_with('[') && host.ends_with(']');
-    let plain = !host.is_empty() && (bracketed || !host.contains(':'));
-    if plain && port.parse::<u16>().is_ok() {
-        return Ok(text.into());
+/// A path; an empty text is none.
+pub(super) fn path(text: &str) -> Result<Option<PathBuf>, String> {
+    Ok((!text.is_empty()).then(|| text.into()))
+}
+
+pub(super) fn path_text(path: Option<&PathBuf>) -> String {
+    path.map_or_else(String::new, |path| path.display().to_string())
+}
+
+/// The permissions of a file, as `chmod` takes them.
+pub(super) fn mode(text: &str) -> Result<u32, String> {
+    match u32::from_str_radix(text, 8) {
+        Ok(mode) if mode <= 0o777 => Ok(mode),
+        _ => Err(format!("\"{text}\" is no file mode: write it as chmod does, such as 660")),
     }
-    Err(format!("\"{text}\" is no address: write HOST:PORT, such as 127.0.0.1:3000 or [::1]:3000"))
 }
 
 pub(super) fn keep(text: &str) -> Result<Keep, String> {

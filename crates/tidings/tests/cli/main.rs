@@ -10,6 +10,7 @@ mod demo;
 #[path = "../support/mod.rs"]
 mod harness;
 mod keygen;
+mod listen;
 mod publish;
 mod serve;
 mod subscribe;

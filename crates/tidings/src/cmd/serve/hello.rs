@@ -5,47 +5,94 @@ use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use anyhow::Context;
-use tokio::net::TcpListener;
 
 use crate::output;
 use crate::settings::{Keep, LogFormat, Settings, bytes_text, duration_text};
+
+use super::bind::{Bound, Name};
+use super::tls::Certificate;
 
 /// What there is to say.
 #[derive(Debug)]
 pub(in crate::cmd) struct Hello {
     program: &'static str,
     urls: Vec<String>,
-    /// An address that works from this machine.
-    url: String,
+    here: Here,
     log: String,
     lines: Vec<String>,
 }
 
+/// How the hub is reached from this machine.
+#[derive(Clone, Debug)]
+pub(in crate::cmd) struct Here {
+    /// What stands before the URL on a shell's command line.
+    pub(in crate::cmd) curl: String,
+    pub(in crate::cmd) url: String,
+    /// What there is to know about the certificate.
+    certificate: Option<String>,
+}
+
+impl Here {
+    fn new(name: &Name, certificate: Option<&Certificate>) -> Self {
+        let here = |curl: String, url: String| Self { curl, url, certificate: None };
+        match (name, certificate) {
+            (Name::Unix(path), _) => {
+                here(format!("curl --unix-socket {path}"), "http://localhost".into())
+            }
+            (Name::Https(address), Some(Certificate { dev: Some(file), .. })) => {
+                let url = format!("https://{}", from_here(*address));
+                match file {
+                    Some(file) => {
+                        let file = file.display();
+                        let said = format!(
+                            "certificate {file}: made here for localhost. Browsers ask once \
+                             whether to go on; others can trust it (SSL_CERT_FILE={file})"
+                        );
+                        Self {
+                            certificate: Some(said),
+                            ..here(format!("curl --cacert {file}"), url)
+                        }
+                    }
+                    None => {
+                        let said = "certificate made for this run and for localhost: browsers ask \
+                                    whether to go on, curl goes on with -k";
+                        Self { certificate: Some(said.into()), ..here("curl -k".into(), url) }
+                    }
+                }
+            }
+            (Name::Https(address), _) => {
+                let said = "certificate read again when it changes; use its own name in place of \
+                            the address";
+                let url = format!("https://{}", from_here(*address));
+                Self { certificate: Some(said.into()), ..here("curl".into(), url) }
+            }
+            (Name::Http(address), _) => {
+                here("curl".into(), format!("http://{}", from_here(*address)))
+            }
+        }
+    }
+}
+
 impl Hello {
-    /// What to say of a hub on these listeners.
+    /// What to say of a hub that listens there.
     ///
     /// # Errors
-    /// Where a listener has no address.
+    /// Where it listens nowhere.
     pub(in crate::cmd) fn new(
         program: &'static str,
-        listeners: &[TcpListener],
+        bound: &Bound,
         settings: &Settings,
     ) -> anyhow::Result<Self> {
-        let addresses = listeners
-            .iter()
-            .map(TcpListener::local_addr)
-            .collect::<Result<Vec<_>, _>>()
-            .context("a listener has no address")?;
-        let first = addresses.first().context("there is no listener")?;
-        let url = format!("http://{}", from_here(*first));
-        let urls = addresses.iter().map(|address| format!("http://{address}")).collect();
-        let lines = lines(&url, settings);
-        Ok(Self { program, urls, url, log: log(settings), lines })
+        let first = bound.places.first().context("there is no listener")?;
+        let here = Here::new(&first.name, bound.certificate.as_ref());
+        let urls = bound.places.iter().map(|place| place.name.to_string()).collect();
+        let lines = lines(&here, settings);
+        Ok(Self { program, urls, here, log: log(settings), lines })
     }
 
-    /// An address that works from this machine.
-    pub(in crate::cmd) fn url(&self) -> &str {
-        &self.url
+    /// How the hub is reached from this machine.
+    pub(in crate::cmd) fn here(&self) -> &Here {
+        &self.here
     }
 
     /// Says these lines instead of the usual ones.
@@ -78,7 +125,11 @@ impl Hello {
     fn human(&self) -> String {
         let mut text = self.first_line();
         // Writing into a String can't fail.
-        let _ = writeln!(text, "\nlog: {}\n", self.log);
+        let _ = writeln!(text, "\nlog: {}", self.log);
+        if let Some(certificate) = &self.here.certificate {
+            let _ = writeln!(text, "{certificate}");
+        }
+        text.push('\n');
         for line in &self.lines {
             text.push_str(line);
             text.push('\n');
@@ -97,15 +148,16 @@ impl Hello {
     }
 }
 
-fn lines(url: &str, settings: &Settings) -> Vec<String> {
+fn lines(here: &Here, settings: &Settings) -> Vec<String> {
     let access = settings.access();
     let token = |needed| if needed { "-H \"Authorization: Bearer $TIDINGS_TOKEN\" " } else { "" };
     let publishing = token(access.has_keys() && !access.anonymous_publish);
     let reading = token(!access.anonymous_subscribe);
+    let Here { curl, url, .. } = here;
     vec![
-        format!("publish     curl {publishing}-d 'hello' {url}/topics/greetings"),
-        format!("subscribe   curl {reading}-N {url}/topics/greetings"),
-        format!("look back   curl {reading}-N '{url}/topics/greetings?last=10'"),
+        format!("publish     {curl} {publishing}-d 'hello' {url}/topics/greetings"),
+        format!("subscribe   {curl} {reading}-N {url}/topics/greetings"),
+        format!("look back   {curl} {reading}-N '{url}/topics/greetings?last=10'"),
         format!("browser     new EventSource(\"{url}/topics/greetings\")"),
         format!("watch       {url}/topics/greetings in a browser's address bar"),
         format!("operate     {url}/healthz /readyz /metrics"),
@@ -136,20 +188,45 @@ fn from_here(address: SocketAddr) -> SocketAddr {
 
 #[cfg(test)]
 mod tests {
+    use crate::settings::Listen;
+
+    use super::super::bind::bind;
+    use super::super::inherited::Inherited;
     use super::*;
+
+    async fn hello(listen: &str, settings: Settings) -> Hello {
+        let settings = Settings { listen: vec![Listen::parse(listen).unwrap()], ..settings };
+        let bound = bind(&settings, Inherited::default()).await.unwrap();
+        Hello::new("tidings", &bound, &settings).unwrap()
+    }
 
     #[tokio::test]
     async fn the_first_line_has_the_real_address() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap();
-        let hello = Hello::new("tidings", &[listener], &Settings::default()).unwrap();
+        let hello = hello("127.0.0.1:0", Settings::default()).await;
+        let url = &hello.here().url;
+        assert!(!url.ends_with(":0"), "{url}");
         for text in [hello.human(), hello.json()] {
             let first = text.lines().next().unwrap();
-            assert!(first.contains(&format!("listening on http://{address}")), "{first}");
+            assert!(first.contains(&format!("listening on {url}")), "{first}");
         }
         assert_eq!(hello.json().lines().count(), 1);
         let parsed: serde_json::Value = serde_json::from_str(&hello.json()).unwrap();
-        assert_eq!(parsed["urls"][0], format!("http://{address}"));
+        assert_eq!(parsed["urls"][0], *url);
+    }
+
+    #[tokio::test]
+    async fn what_is_to_be_copied_says_how_to_trust_a_certificate_or_to_find_a_socket() {
+        let dev = Settings { dev_tls: true, log: Keep::Memory, ..Settings::default() };
+        let secure = hello("127.0.0.1:0", dev.clone()).await.human();
+        assert!(secure.contains("listening on https://127.0.0.1:"), "{secure}");
+        assert!(secure.contains("curl -k -N https://127.0.0.1:"), "{secure}");
+        let plain = hello("http://127.0.0.1:0", dev).await.human();
+        assert!(plain.contains("curl -N http://127.0.0.1:"), "{plain}");
+        let directory = tempfile::TempDir::new().unwrap();
+        let path = directory.path().join("hub.sock");
+        let path = path.display();
+        let local = hello(&format!("unix:{path}"), Settings::default()).await.human();
+        assert!(local.contains(&format!("curl --unix-socket {path} -N http://local")), "{local}");
     }
 
     #[test]

@@ -4,7 +4,10 @@
 mod access;
 mod bind;
 mod hello;
+mod inherited;
 mod open_files;
+mod tls;
+mod unix;
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -15,7 +18,6 @@ use axum::Router;
 use tidings_core::limits::CONNECTIONS_MAX;
 use tidings_log::{Disk, DiskOptions, Log, Memory, MemoryOptions};
 use tidings_server::{Config, Hub, api};
-use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio::time;
 
@@ -24,9 +26,12 @@ use crate::memory;
 use crate::settings::{Keep, Loaded, Settings};
 use crate::signals::Signals;
 
+use tls::Certificate;
+
 pub(super) use access::load_access;
-pub(super) use bind::{bind, check};
-pub(super) use hello::Hello;
+pub(super) use bind::{Bound, bind, check};
+pub(super) use hello::{Hello, Here};
+pub(super) use inherited::Inherited;
 
 /// How often the log tells how far a drain has got.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(5);
@@ -39,10 +44,10 @@ const CLOSE_TIME_MAX: Duration = Duration::from_secs(30);
 /// # Errors
 /// Where something can't be opened, or does not close in time; [`Interrupted`] where a second
 /// signal came before.
-pub(super) async fn run(loaded: &Loaded) -> anyhow::Result<()> {
+pub(super) async fn run(loaded: &Loaded, inherited: Inherited) -> anyhow::Result<()> {
     let settings = &loaded.settings;
     let access = load_access(settings)?;
-    let listeners = bind(settings).await?;
+    let bound = bind(settings, inherited).await?;
     let config = within_open_files(settings.hub());
     let log = open_log(settings).await?;
     let hub = Hub::start(log, config).context("can't start the hub")?;
@@ -50,8 +55,8 @@ pub(super) async fn run(loaded: &Loaded) -> anyhow::Result<()> {
     tokio::spawn(async move { access.watch().await });
     // Whoever waits for the address may send a signal as soon as it has it.
     let signals = Signals::new()?;
-    Hello::new("tidings", &listeners, settings)?.print(settings.log_format)?;
-    until_closed(listeners, router, hub, signals).await
+    Hello::new("tidings", &bound, settings)?.print(settings.log_format)?;
+    until_closed(bound, router, hub, signals).await
 }
 
 /// The settings of the hub with as many connections as the system allows.
@@ -93,14 +98,22 @@ pub(super) async fn open_log(settings: &Settings) -> anyhow::Result<Arc<dyn Log>
 /// Serves until the first signal, then stops accepting, finishes what is being written, ends the
 /// streams, and closes. A second signal ends it at once.
 pub(super) async fn until_closed(
-    listeners: Vec<TcpListener>,
+    bound: Bound,
     router: Router,
     hub: Hub,
     mut signals: Signals,
 ) -> anyhow::Result<()> {
     let mut servers = JoinSet::new();
-    for listener in listeners {
-        servers.spawn(tidings_server::serve(listener, router.clone(), hub.clone()));
+    // Sockets' files stay for as long as somebody may listen there.
+    let mut files = Vec::new();
+    for place in bound.places {
+        files.push(place.file);
+        servers.spawn(tidings_server::serve(place.listener, router.clone(), hub.clone()));
+    }
+    // Ends when it is dropped.
+    let mut renewals = JoinSet::new();
+    if let Some(Certificate { tls, files: Some((certificate, key)), .. }) = bound.certificate {
+        renewals.spawn(tls.watch(certificate, key));
     }
     let received = tokio::select! {
         received = signals.next() => received,
