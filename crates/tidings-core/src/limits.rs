@@ -150,6 +150,31 @@ pub const ORIGINS_MAX: usize = 1_000;
 /// Open connections in all (default; a setting). The limit of open files usually bites first.
 pub const CONNECTIONS_MAX: usize = 100_000;
 
+/// Open connections of one address (default; a setting). A large office behind one address fits.
+pub const CONNECTIONS_PER_ADDRESS_MAX: usize = 2_000;
+
+/// New connections a second from one address (default; a setting). With [`RATE_BURST_S`], as many
+/// as it may have can come back at once.
+pub const CONNECTS_PER_ADDRESS: u32 = 200;
+
+/// Events a second that somebody without a token or key may publish from one address (default; a
+/// setting).
+pub const PUBLISHES_PER_ADDRESS: u32 = 200;
+
+/// Events a second that may be published with one token's subject or one API key (default; a
+/// setting). Zero: no limit, for these are mostly one's own servers.
+pub const PUBLISHES_PER_KEY: u32 = 0;
+
+/// Seconds for which a rate that was not used is saved up.
+pub const RATE_BURST_S: u32 = 10;
+
+/// Addresses and subjects whose rates are remembered. A flood of more makes all of them begin
+/// anew, so that it can't fill the memory.
+pub const RATE_CLIENTS_MAX: usize = 100_000;
+
+/// Open event streams of one token's subject (default; a setting).
+pub const STREAMS_PER_TOKEN_MAX: usize = 1_000;
+
 /// Clients beyond the limit of connections who are told so at the same time. Those beyond it are
 /// just closed, so that a flood costs little.
 pub const REFUSALS_MAX: usize = 64;

@@ -34,6 +34,7 @@ pub mod api;
 pub mod auth;
 pub mod config;
 pub mod engine;
+pub mod gate;
 mod http;
 pub mod metrics;
 pub mod peer;

@@ -21,7 +21,7 @@ const CORE: Layers = &[
 
 const SERVER: Layers = &[
     &["config", "metrics", "peer"],
-    &["auth"],
+    &["auth", "gate"],
     &["engine"],
     &["admin"],
     &["api", "mercure"],

@@ -14,7 +14,7 @@ use tidings_core::topic::{SelectorError, SelectorsError};
 use tidings_log::{AppendError, ReadError};
 
 use crate::auth::{Kind, Refusal};
-use crate::engine::PublishError;
+use crate::engine::{PublishError, SubscribeError, TooFast};
 
 use super::accept::NotAcceptable;
 use super::body::BodyError;
@@ -478,6 +478,42 @@ impl From<PublishError> for Problem {
             PublishError::Append(error) => error.into(),
             PublishError::OwnId { .. } => Self::bad_request(error.to_string()),
         }
+    }
+}
+
+impl From<SubscribeError> for Problem {
+    fn from(error: SubscribeError) -> Self {
+        match error {
+            SubscribeError::NotAdmitted(reason) => Self {
+                retry_after: Some(RETRY_AFTER),
+                ..Self::limited(
+                    StatusCode::TOO_MANY_REQUESTS,
+                    reason.to_string(),
+                    reason.limit(),
+                    reason.max(),
+                )
+            },
+            SubscribeError::Read(error) => error.into(),
+            SubscribeError::TooMany { streams_max } => Self {
+                retry_after: Some(RETRY_AFTER),
+                ..Self::limited(
+                    StatusCode::TOO_MANY_REQUESTS,
+                    error.to_string(),
+                    "streams_per_token_max",
+                    streams_max as u64,
+                )
+            },
+        }
+    }
+}
+
+impl From<TooFast> for Problem {
+    fn from(error: TooFast) -> Self {
+        let TooFast { limit, rate, wait } = error;
+        // Whole seconds, and not too early.
+        let retry_after = Some(Duration::from_secs(wait.as_secs() + 1));
+        let status = StatusCode::TOO_MANY_REQUESTS;
+        Self { retry_after, ..Self::limited(status, error.to_string(), limit, rate.into()) }
     }
 }
 

@@ -17,6 +17,7 @@ use crate::auth::{Access, Caller, Refusal};
 use crate::engine::{Hub, Id, Publish};
 
 use super::body;
+use super::client;
 use super::error::Problem;
 use super::item::{self, ItemError};
 use super::ndjson;
@@ -80,8 +81,9 @@ pub(crate) async fn publish(
     access.may_begin_to_publish(&caller)?;
     publish::no_parameters(&parts.uri)?;
     let key = publish::key(&parts.headers)?;
+    let client = client::of(&caller, &parts.extensions);
     if is_ndjson(&parts.headers) {
-        let summary = ndjson::publish(&hub, &access, &caller, body, key).await?;
+        let summary = ndjson::publish(&hub, &access, &caller, body, key, client).await?;
         let repeated = summary.published > 0 && summary.repeated == summary.published;
         return Ok(answer(&summary, repeated));
     }
@@ -91,6 +93,9 @@ pub(crate) async fn publish(
     let batch = parse(&body, config.data_bytes_max, key.as_ref())?;
     may_publish(&access, &caller, &batch)?;
     drop(body);
+    if let Some(client) = client {
+        hub.allow_publish(&client, batch.len())?;
+    }
     let kept = if batch.is_empty() { Vec::new() } else { hub.publish_many(batch).await? };
     let repeated = !kept.is_empty() && kept.iter().all(|kept| kept.repeated);
     let ids = kept.into_iter().map(|kept| kept.id).collect();

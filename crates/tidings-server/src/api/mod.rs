@@ -8,6 +8,7 @@
 
 mod accept;
 mod body;
+mod client;
 mod cors;
 mod error;
 mod events;

@@ -9,9 +9,11 @@ use tidings_core::event::{IdempotencyKey, Topics};
 use tidings_core::limits::{
     ESCAPED_BYTES_MAX, LINE_OVERHEAD_BYTES_MAX, NDJSON_BATCH_BYTES_MAX, NDJSON_BATCH_EVENTS_MAX,
 };
+use tokio::time;
 
 use crate::auth::{Access, Caller};
 use crate::engine::{Hub, Id, Publish, PublishError, Published};
+use crate::gate::Client;
 
 use super::body;
 use super::error::Problem;
@@ -50,6 +52,7 @@ pub(crate) async fn publish(
     caller: &Caller,
     mut body: Body,
     key: Option<IdempotencyKey>,
+    client: Option<Client>,
 ) -> Result<Summary, Problem> {
     let may = |topics: &Topics| Ok(access.may_publish(caller, topics)?);
     let mut gather = Gather::new(hub.config().data_bytes_max, key, may);
@@ -58,7 +61,7 @@ pub(crate) async fn publish(
     loop {
         gather.take_lines();
         if append.is_none() {
-            append = gather.batch().map(|batch| Append::start(hub, batch));
+            append = gather.batch().map(|batch| Append::start(hub, batch, client.clone()));
         }
         let reading = gather.wants_more();
         let Some(under_way) = append.as_mut() else {
@@ -112,9 +115,19 @@ struct Append {
 }
 
 impl Append {
-    fn start(hub: &Hub, batch: Batch) -> Self {
+    /// Whoever publishes too fast is held back, by their own connection: a stream that is refused
+    /// in its middle would have to be begun anew.
+    fn start(hub: &Hub, batch: Batch, client: Option<Client>) -> Self {
         let hub = hub.clone();
-        let future = Box::pin(async move { hub.publish_many(batch.events).await });
+        let future = Box::pin(async move {
+            if let Some(client) = client {
+                while let Err(too_fast) = hub.allow_publish(&client, batch.events.len()) {
+                    hub.metrics().limit_hit(too_fast.limit);
+                    time::sleep(too_fast.wait).await;
+                }
+            }
+            hub.publish_many(batch.events).await
+        });
         Self { future, first_line: batch.first_line }
     }
 }

@@ -15,6 +15,7 @@ use crate::auth::Access;
 use crate::engine::{Hub, Id, Publish};
 
 use super::body;
+use super::client;
 use super::error::Problem;
 use super::path::{self, PathError};
 use super::query::{self, hint, shown};
@@ -94,6 +95,9 @@ pub(crate) async fn publish(
     // All that stands in the head is checked before a byte of the body is waited for.
     let head = Head::parse(&parts)?;
     access.may_publish(&caller, &head.topics)?;
+    if let Some(client) = client::of(&caller, &parts.extensions) {
+        hub.allow_publish(&client, 1)?;
+    }
     let data = body::collect(body, "data_bytes_max", hub.config().data_bytes_max).await?;
     let publish = head.into_publish(Data::parse(data)?);
     let mut kept = hub.publish_many(vec![publish]).await?;

@@ -75,6 +75,9 @@ async fn choose(
         let start = subscriber.start().cloned();
         return history::page(hub, &filter, start, parts.uri.query()).await;
     }
-    let subscriber = subscriber.with_private(private).with_end(caller.ends());
+    let subscriber = subscriber
+        .with_private(private)
+        .with_end(caller.ends())
+        .with_subject(caller.subject().cloned());
     Ok(subscriber.stream(hub, selectors).await?.into_response())
 }

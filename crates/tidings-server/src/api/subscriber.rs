@@ -14,8 +14,10 @@ use tidings_core::cursor::Cursor;
 use tidings_core::topic::Selectors;
 
 use crate::engine::{Hub, Start, Subscription, Verdict, now};
+use crate::gate::Client;
 
 use super::accept;
+use super::client;
 use super::error::Problem;
 use super::select;
 use super::start;
@@ -52,6 +54,8 @@ pub struct Subscriber {
     label: Option<String>,
     private: Option<Arc<Selectors>>,
     ends: Option<Instant>,
+    /// By whom its stream counts, if not as the connection it comes on.
+    client: Option<Client>,
     /// A `HEAD` request wants the head of the response and no stream.
     head_only: bool,
     /// The request asks for an event stream by name, as `EventSource` does.
@@ -97,6 +101,16 @@ impl Subscriber {
         self
     }
 
+    /// Counts the stream among those of this subject
+    /// ([`crate::Config::streams_per_token_max`]), if there is one.
+    #[must_use]
+    pub fn with_subject(mut self, subject: Option<Arc<str>>) -> Self {
+        if let Some(subject) = subject {
+            self.client = Some(Client::Subject(subject));
+        }
+        self
+    }
+
     /// Subscribes to topics and patterns (`demo`, `orders/{id}`, `orders/*`, `*`).
     ///
     /// Dropping the future, or the stream, subscribes to nothing.
@@ -134,8 +148,8 @@ impl Subscriber {
             return Ok(EventStream { place: None, connection, body });
         }
         let start = self.start.unwrap_or(Start::Live);
-        let Self { label, private, ends: expires, .. } = self;
-        let subscription = Subscription { selectors, private, start, label, expires };
+        let Self { label, private, client, ends: expires, .. } = self;
+        let subscription = Subscription { selectors, private, start, label, client, expires };
         let subscribed = hub.subscribe(subscription).await?;
         let place = Some((subscribed.verdict, subscribed.cursor));
         let body = hub.stream(subscribed, self.version, &self.extensions);
@@ -149,6 +163,7 @@ impl Subscriber {
             label: wish.label,
             private: None,
             ends: None,
+            client: client::behind_proxy(&parts.extensions),
             head_only: parts.method == Method::HEAD,
             wants_events: accept::names_event_stream(&parts.headers),
             version: parts.version,

@@ -88,8 +88,10 @@ impl Caller {
         Instant::now().checked_add(Duration::from_millis(left))
     }
 
-    fn subject(&self) -> &str {
-        self.rights().and_then(|rights| rights.subject.as_deref()).unwrap_or("-")
+    /// Who it is, where that was said.
+    #[must_use]
+    pub fn subject(&self) -> Option<&Arc<str>> {
+        self.rights()?.subject.as_ref()
     }
 }
 
@@ -290,7 +292,11 @@ impl Access {
         let Some(topic) = refused else { return Ok(()) };
         let refusal =
             Refusal::Publish { topic: shown(topic.as_str()), covers: Listed(allowed).to_string() };
-        tracing::info!(rule = refusal.rule(), subject = caller.subject(), "{refusal}");
+        tracing::info!(
+            rule = refusal.rule(),
+            subject = caller.subject().map_or("-", |subject| subject),
+            "{refusal}"
+        );
         Err(refusal)
     }
 
@@ -327,7 +333,11 @@ impl Access {
                     selector: shown(&selector.to_string()),
                     covers: Listed(allowed).to_string(),
                 };
-                tracing::info!(rule = refusal.rule(), subject = caller.subject(), "{refusal}");
+                tracing::info!(
+                    rule = refusal.rule(),
+                    subject = caller.subject().map_or("-", |subject| subject),
+                    "{refusal}"
+                );
                 return Err(refusal);
             }
         }

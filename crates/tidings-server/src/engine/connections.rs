@@ -16,10 +16,11 @@ use tidings_core::pages::Pages;
 use tidings_core::shard::{Answer, Filter, Port, SubscriberId, Written};
 
 use super::body::Queue;
-use super::inbox::{Attached, ConnectionGuard};
+use super::inbox::Attached;
 use super::reader::Reader;
 use super::tail::Tail;
 use super::tls::TlsSocket;
+use crate::gate::{ConnectionGuard, Counted};
 
 /// The token of a shard's waker; subscribers' tokens are their slots.
 pub(crate) const WAKER: Token = Token(usize::MAX);
@@ -47,6 +48,7 @@ struct Connection {
     input_bytes: u32,
     stream: Stream,
     _guard: Option<ConnectionGuard>,
+    _counted: Option<Counted>,
 }
 
 enum Stream {
@@ -115,8 +117,8 @@ fn write_all(socket: &mut impl Write, bytes: &[u8]) -> io::Result<usize> {
     Ok(taken)
 }
 
-// 40 of them; mio adds 8 where debug assertions are on.
-const _: () = assert!(size_of::<Connection>() <= 48, "there may be a million of them");
+// 56 of them; mio adds 8 where debug assertions are on.
+const _: () = assert!(size_of::<Connection>() <= 64, "there may be a million of them");
 
 impl Connections {
     pub(crate) fn new(
@@ -148,6 +150,7 @@ impl Connections {
         attached: Attached,
         label: Option<Box<str>>,
         guard: Option<ConnectionGuard>,
+        counted: Option<Counted>,
     ) -> bool {
         let mut stream = match attached {
             Attached::Body(queue) => {
@@ -182,6 +185,7 @@ impl Connections {
             input_bytes: 0,
             stream,
             _guard: guard,
+            _counted: counted,
         };
         self.connections.put(id.slot, connection);
         if let Some(label) = label {

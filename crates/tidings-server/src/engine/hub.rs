@@ -23,7 +23,7 @@ use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use super::body::{EventBody, Queue};
-use super::inbox::{Admissions, Attach, Attached, ConnectionGuard, Inbox, Input};
+use super::inbox::{Attach, Attached, Inbox, Input};
 use super::lifetime::{self, ConnectionEnds};
 use super::place::{self, Start};
 use super::pump::{now, pump, trim};
@@ -31,8 +31,12 @@ use super::reader::Source;
 use super::shard_thread;
 use super::tail::Tail;
 use super::takeover::{StubBody, Takeover};
-use super::terms::{History, Id, Publish, PublishError, Published, Subscribed, Subscription};
+use super::terms::{
+    History, Id, Publish, PublishError, Published, SubscribeError, Subscribed, Subscription,
+    TooFast,
+};
 use crate::config::Config;
+use crate::gate::{self, Admissions, Client, ConnectionGuard, Counts, Full, NotAdmitted, Rates};
 use crate::metrics::Metrics;
 
 /// A running hub. Cheap to clone; all clones are the same hub. When the last one goes, its
@@ -50,6 +54,9 @@ struct Inner {
     threads: Mutex<Vec<JoinHandle<()>>>,
     tasks: Vec<AbortHandle>,
     admissions: Arc<Admissions>,
+    streams: Arc<Counts>,
+    publishes_per_address: Rates,
+    publishes_per_key: Rates,
     /// Once the hub shuts down: until when it waits for what is being written.
     shutdown: watch::Sender<Option<Instant>>,
 }
@@ -81,8 +88,19 @@ impl Hub {
         let tasks = vec![pump.abort_handle(), trim.abort_handle()];
         let shutdown = watch::Sender::new(None);
         let threads = Mutex::new(threads);
-        let admissions = Admissions::new(config.connections_max, metrics.connections.clone());
-        let inner = Inner { config, log, metrics, shards, threads, tasks, admissions, shutdown };
+        let inner = Inner {
+            admissions: Admissions::new(&config, metrics.connections.clone()),
+            streams: Counts::new(config.streams_per_token_max),
+            publishes_per_address: Rates::new(config.publishes_per_address),
+            publishes_per_key: Rates::new(config.publishes_per_key),
+            config,
+            log,
+            metrics,
+            shards,
+            threads,
+            tasks,
+            shutdown,
+        };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -159,12 +177,37 @@ impl Hub {
         Ok(published.collect())
     }
 
+    /// Takes `events` from what `client` may still publish now.
+    ///
+    /// # Errors
+    /// Where that is less; nothing was taken then.
+    pub fn allow_publish(&self, client: &Client, events: usize) -> Result<(), TooFast> {
+        let (rates, limit) = match client {
+            Client::Address(_) => (&self.inner.publishes_per_address, "publishes_per_address"),
+            Client::Subject(_) => (&self.inner.publishes_per_key, "publishes_per_key"),
+        };
+        let Err(gate::TooFast { wait, rate }) = rates.take(client, events) else { return Ok(()) };
+        Err(TooFast { limit, rate, wait })
+    }
+
     /// Finds the place where a subscription begins. Cancel safe.
     ///
     /// # Errors
-    /// Where the log can't be read.
-    pub async fn subscribe(&self, subscription: Subscription) -> Result<Subscribed, ReadError> {
-        let Subscription { selectors, private, start, label, expires } = subscription;
+    /// See [`SubscribeError`].
+    pub async fn subscribe(
+        &self,
+        subscription: Subscription,
+    ) -> Result<Subscribed, SubscribeError> {
+        let Subscription { selectors, private, start, label, client, expires } = subscription;
+        let counted = match &client {
+            None => None,
+            Some(client @ Client::Address(_)) => self.inner.admissions.enter(client)?,
+            Some(client @ Client::Subject(_)) => self
+                .inner
+                .streams
+                .enter(client)
+                .map_err(|Full { max }| SubscribeError::TooMany { streams_max: max })?,
+        };
         let place = place::find(&*self.inner.log, &start, &selectors).await?;
         let mut first = Vec::from(self.preamble());
         if let Some(reset) = place.reset {
@@ -181,6 +224,7 @@ impl Hub {
             interest,
             label: label.map(String::into_boxed_str),
             expires,
+            counted,
             first: first.into(),
         })
     }
@@ -223,8 +267,8 @@ impl Hub {
     }
 
     /// Lets a connection in, if there is room. It counts until the guard is dropped.
-    pub(crate) fn admit(&self) -> Option<ConnectionGuard> {
-        self.inner.admissions.admit()
+    pub(crate) fn admit(&self, client: Option<&Client>) -> Result<ConnectionGuard, NotAdmitted> {
+        self.inner.admissions.admit(client)
     }
 
     /// When a connection that begins now has to end, if it has to.
@@ -448,9 +492,9 @@ fn attach(
     connection: Attached,
     guard: Option<ConnectionGuard>,
 ) {
-    let Subscribed { interest, label, cursor, .. } = subscribed;
+    let Subscribed { interest, label, cursor, counted, .. } = subscribed;
     let Cursor { incarnation, .. } = cursor;
-    let attach = Attach { incarnation, interest, label, connection, guard };
+    let attach = Attach { incarnation, interest, label, connection, guard, counted };
     shard.send(Input::Attach(Box::new(attach)));
 }
 

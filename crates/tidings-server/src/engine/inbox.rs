@@ -11,15 +11,15 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 use mio::{Registry, Token, Waker};
-use prometheus_client::metrics::gauge::Gauge;
 use rustls::ServerConnection;
 use tidings_core::cursor::Incarnation;
 use tidings_core::event::Topics;
 use tidings_core::shard::{Interest, Page, SubscriberId};
 use tidings_core::topic::Sketch;
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::body::{Notice, Queue};
+use crate::gate::{ConnectionGuard, Counted};
 
 /// What a shard's thread is told.
 pub(crate) enum Input {
@@ -48,6 +48,8 @@ pub(crate) struct Attach {
     pub(crate) connection: Attached,
     /// Open connections are counted by whoever accepted them; this counts until it is dropped.
     pub(crate) guard: Option<ConnectionGuard>,
+    /// Counts among the streams of its subject until it is dropped.
+    pub(crate) counted: Option<Counted>,
 }
 
 /// What a subscriber is connected by.
@@ -60,45 +62,6 @@ pub(crate) enum Attached {
     Tls(TcpStream, Box<ServerConnection>),
     /// A Unix socket of its own.
     Unix(UnixStream),
-}
-
-/// How many connections may still come, and how many are open.
-pub(crate) struct Admissions {
-    free: Semaphore,
-    open: Gauge,
-    moving: Notify,
-}
-
-impl Admissions {
-    pub(crate) fn new(connections_max: usize, open: Gauge) -> Arc<Self> {
-        Arc::new(Self { free: Semaphore::new(connections_max), open, moving: Notify::new() })
-    }
-
-    /// Lets a connection in, if there is room.
-    pub(crate) fn admit(self: &Arc<Self>) -> Option<ConnectionGuard> {
-        // The guard gives it back. The permit's own way to do so would cost each connection a
-        // second pointer and a count.
-        self.free.try_acquire().ok()?.forget();
-        self.open.inc();
-        self.moving.notify_one();
-        Some(ConnectionGuard(Arc::clone(self)))
-    }
-
-    /// Waits until a connection comes or goes, if none has since the last call.
-    pub(crate) async fn moving(&self) {
-        self.moving.notified().await;
-    }
-}
-
-/// One connection among those that are allowed; it counts until this is dropped.
-pub(crate) struct ConnectionGuard(Arc<Admissions>);
-
-impl Drop for ConnectionGuard {
-    fn drop(&mut self) {
-        self.0.open.dec();
-        self.0.free.add_permits(1);
-        self.0.moving.notify_one();
-    }
 }
 
 /// The way to one shard's thread. Cheap to clone.

@@ -20,10 +20,13 @@ mod terms;
 mod tls;
 
 pub use hub::Hub;
-pub(crate) use inbox::{Attached, ConnectionGuard};
+pub(crate) use inbox::Attached;
 pub(crate) use lifetime::ConnectionEnds;
 pub use place::{Start, Verdict};
 pub(crate) use pump::now;
 pub use takeover::Takeover;
-pub use terms::{History, Id, Publish, PublishError, Published, Subscribed, Subscription};
+pub use terms::{
+    History, Id, Publish, PublishError, Published, SubscribeError, Subscribed, Subscription,
+    TooFast,
+};
 pub use tidings_core::shard::Filter;

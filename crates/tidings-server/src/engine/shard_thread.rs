@@ -148,9 +148,9 @@ impl Driver {
     }
 
     fn attach(&mut self, attach: Attach, now: Instant) {
-        let Attach { incarnation, interest, label, connection, guard } = attach;
+        let Attach { incarnation, interest, label, connection, guard, counted } = attach;
         let id = self.shard.subscribe(interest, now);
-        if !self.connections.insert(id, connection, label, guard) {
+        if !self.connections.insert(id, connection, label, guard, counted) {
             self.shard.remove(id, &mut self.connections);
         } else if self.ending || self.is_of_another_log(incarnation) {
             self.shard.end_one(id, &mut self.connections);

@@ -3,7 +3,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use serde::{Serialize, Serializer};
@@ -11,7 +11,9 @@ use tidings_core::cursor::{Cursor, Position};
 use tidings_core::event::{Event, EventId, IdempotencyKey};
 use tidings_core::shard::Interest;
 use tidings_core::topic::Selectors;
-use tidings_log::{AppendError, Record};
+use tidings_log::{AppendError, ReadError, Record};
+
+use crate::gate::{Client, Counted, NotAdmitted};
 
 use super::place::{Start, Verdict};
 
@@ -73,6 +75,38 @@ pub enum PublishError {
     },
 }
 
+/// Somebody publishes more than they may.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("events are published too fast ({limit}, {rate} a second): publish the rest later")]
+pub struct TooFast {
+    /// The limit's name.
+    pub limit: &'static str,
+    /// Events a second that are allowed.
+    pub rate: u32,
+    /// How long to wait.
+    pub wait: Duration,
+}
+
+/// Why there is no subscription.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum SubscribeError {
+    /// The address has as many as it may have.
+    #[error(transparent)]
+    NotAdmitted(#[from] NotAdmitted),
+    /// The log can't be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// The subject has as many streams as it may have.
+    #[error(
+        "your token has as many event streams open as it may (streams_per_token_max, \
+         {streams_max}): close some first"
+    )]
+    TooMany {
+        /// How many that is.
+        streams_max: usize,
+    },
+}
+
 /// What somebody wants to receive, and from where on.
 #[derive(Clone, Debug)]
 pub struct Subscription {
@@ -85,6 +119,10 @@ pub struct Subscription {
     /// A name that the client gives its connections, by which [`super::Hub::cut`] finds
     /// them.
     pub label: Option<String>,
+    /// Whose stream it is, where the streams of one are limited: those of a subject by
+    /// [`crate::Config::streams_per_token_max`], those of an address that came through a proxy by
+    /// [`crate::Config::connections_per_address_max`].
+    pub client: Option<Client>,
     /// Until when the right to it was given: the stream ends then, after an event `tidings.renew`
     /// some time before.
     pub expires: Option<Instant>,
@@ -101,6 +139,7 @@ pub struct Subscribed {
     pub(crate) interest: Interest,
     pub(crate) label: Option<Box<str>>,
     pub(crate) expires: Option<Instant>,
+    pub(crate) counted: Option<Counted>,
     /// What the stream begins with.
     pub(crate) first: Bytes,
 }

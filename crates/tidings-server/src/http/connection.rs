@@ -29,7 +29,8 @@ use super::head_time::{Arrivals, HeadTimer};
 use super::linger::linger;
 use super::socket::Socket;
 use super::wire::Wire;
-use crate::engine::{ConnectionEnds, ConnectionGuard, Hub, Subscribed, Takeover};
+use crate::engine::{ConnectionEnds, Hub, Subscribed, Takeover};
+use crate::gate::{Client, ConnectionGuard};
 use crate::peer::{Peer, Proxies};
 
 /// How often a silent HTTP/2 connection is asked whether it is still there, and how long it may
@@ -43,8 +44,9 @@ pub(super) async fn drive(
     terms: Terms,
     router: Router,
     hub: Hub,
-    guard: ConnectionGuard,
+    mut guard: ConnectionGuard,
 ) {
+    let near = peer;
     // On the heap, and only for as long as it takes: what a handshake needs is much.
     let arriving = Box::pin(arrive(socket, peer, &terms, hub.metrics()));
     let arrived = tokio::select! {
@@ -60,6 +62,15 @@ pub(super) async fn drive(
             return;
         }
     };
+    if peer.address != near.address
+        && let Some(client) = peer.address.and_then(|address| Client::of(address.ip()))
+        && let Err(reason) = guard.count_as(&client)
+    {
+        // A proxy brought it: it can be told by nothing but the end.
+        tracing::debug!(?peer, %reason, "a connection is not let in");
+        hub.metrics().limit_hit(reason.limit());
+        return;
+    }
     let ends = hub.connection_ends();
     let requests = Requests { router, peer, proxies: terms.proxies, ends, takeover: None };
     let result = if http2 {

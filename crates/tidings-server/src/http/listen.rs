@@ -1,5 +1,5 @@
 //! Accepts connections until the hub shuts down, within the limit of connections.
-//! Knows nothing of HTTP but one answer: that there is no room.
+//! Knows nothing of HTTP but one answer: why somebody is not let in.
 
 use std::io;
 use std::net::SocketAddr;
@@ -23,6 +23,7 @@ use super::linger::linger;
 use super::socket::Socket;
 use super::tls::Tls;
 use crate::engine::Hub;
+use crate::gate::{Client, NotAdmitted};
 use crate::peer::{Peer, Proxies, Transport};
 
 /// How long an accept waits that failed for want of a file or of memory.
@@ -63,6 +64,13 @@ impl Listener {
             Source::Tcp(listener) => listener.local_addr().ok(),
             Source::Unix(_) => None,
         }
+    }
+
+    /// By whom the limits of addresses count a connection of this peer. A proxy that is trusted
+    /// stands for many: who they are is told later.
+    fn client(&self, peer: &Peer) -> Option<Client> {
+        let address = peer.address.filter(|_| !self.terms.proxies.trusts(peer))?;
+        Client::of(address.ip())
     }
 
     /// Waits for the next connection. Cancel safe.
@@ -136,16 +144,16 @@ pub async fn serve(listener: impl Into<Listener>, router: Router, hub: Hub) -> i
                 continue;
             }
         };
-        match hub.admit() {
-            Some(guard) => {
+        match hub.admit(listener.client(&peer).as_ref()) {
+            Ok(guard) => {
                 let (terms, router, hub) = (listener.terms.clone(), router.clone(), hub.clone());
                 connections.spawn(connection::drive(socket, peer, terms, router, hub, guard));
             }
-            None => {
-                hub.metrics().limit_hit("connections_max");
+            Err(reason) => {
+                hub.metrics().limit_hit(reason.limit());
                 // A handshake, only to say no, would cost what the limit is to save.
                 if listener.terms.tls.is_none() && refusals.len() < REFUSALS_MAX {
-                    refusals.spawn(refuse(socket, hub.config().connections_max));
+                    refusals.spawn(refuse(socket, reason));
                 }
             }
         }
@@ -173,17 +181,27 @@ fn tune(stream: &TcpStream) -> io::Result<()> {
     socket.set_tcp_user_timeout(Some(ACKNOWLEDGE_TIME_MAX))
 }
 
-/// Tells a client that there is no room.
-async fn refuse(mut socket: Socket, connections_max: usize) {
+/// How long whoever finds no room is told to wait.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
+
+/// Tells a client why it is not let in.
+async fn refuse(mut socket: Socket, reason: NotAdmitted) {
+    let (status, title, wait) = match reason {
+        NotAdmitted::Full { .. } => (503, "Service Unavailable", RETRY_AFTER),
+        NotAdmitted::AddressFull { .. } => (429, "Too Many Requests", RETRY_AFTER),
+        NotAdmitted::TooFast { wait, .. } => (429, "Too Many Requests", wait),
+    };
     let body = format!(
-        "{{\"title\":\"Service Unavailable\",\"status\":503,\"detail\":\"the hub has as many \
-         connections as it may (connections_max, {connections_max}): try again later\",\
-         \"limit\":\"connections_max\",\"max\":{connections_max}}}"
+        "{{\"title\":\"{title}\",\"status\":{status},\"detail\":\"{reason}\",\"limit\":\"{}\",\
+         \"max\":{}}}",
+        reason.limit(),
+        reason.max()
     );
     let answer = format!(
-        "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/problem+json\r\n\
-         content-length: {}\r\nretry-after: 5\r\nconnection: close\r\n\r\n{body}",
-        body.len()
+        "HTTP/1.1 {status} {title}\r\ncontent-type: application/problem+json\r\n\
+         content-length: {}\r\nretry-after: {}\r\nconnection: close\r\n\r\n{body}",
+        body.len(),
+        wait.as_secs() + 1
     );
     let _ = tokio::time::timeout(LINGER_TIME_MAX, socket.write_all(answer.as_bytes())).await;
     linger(socket).await;

@@ -93,7 +93,8 @@ impl Proxies {
         ClientAddress { ip, secure, ..near }
     }
 
-    fn trusts(&self, peer: &Peer) -> bool {
+    /// Whether the peer is one of them.
+    pub(crate) fn trusts(&self, peer: &Peer) -> bool {
         match peer.address {
             Some(address) => self.trusts_ip(address.ip().to_canonical()),
             None => self.unix,

@@ -30,6 +30,7 @@ async fn expiring(world: &World, time: Duration) -> String {
         private: None,
         start: Start::Earliest,
         label: None,
+        client: None,
         expires: Some(Instant::now() + time),
     };
     let subscribed = world.hub.subscribe(subscription).await.unwrap();

@@ -8,6 +8,7 @@ mod api;
 mod bad_input;
 mod incoming;
 mod lifetimes;
+mod limits;
 mod replaced;
 mod sockets;
 mod tls;

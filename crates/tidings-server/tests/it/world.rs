@@ -37,8 +37,12 @@ impl World {
     }
 
     pub(crate) fn with(config: Config) -> Self {
+        Self::with_access(config, Access::open())
+    }
+
+    pub(crate) fn with_access(config: Config, access: Access) -> Self {
         let hub = Hub::start(Arc::new(Memory::default()), config).unwrap();
-        let router = api::router_with_index(hub.clone(), Access::open());
+        let router = api::router_with_index(hub.clone(), access);
         Self { hub, router }
     }
 

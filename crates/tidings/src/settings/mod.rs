@@ -22,6 +22,7 @@ use std::time::Duration;
 
 use tidings_core::limits;
 use tidings_log::SyncPolicy;
+use tidings_server::config::Rate;
 
 use crate::credential::Credential;
 
@@ -44,6 +45,8 @@ pub(crate) struct Settings {
     /// `None`: no limit.
     pub(crate) connection_life_max: Option<Duration>,
     pub(crate) connections_max: usize,
+    pub(crate) connections_per_address_max: usize,
+    pub(crate) connects_per_address: Rate,
     /// What client commands show to a hub.
     pub(crate) credential: Credential,
     pub(crate) data_bytes_max: usize,
@@ -58,12 +61,15 @@ pub(crate) struct Settings {
     pub(crate) log_format: LogFormat,
     pub(crate) log_level: String,
     pub(crate) proxy_protocol: bool,
+    pub(crate) publishes_per_address: Rate,
+    pub(crate) publishes_per_key: Rate,
     pub(crate) renew_before: Duration,
     pub(crate) retry: Duration,
     pub(crate) selectors_max: usize,
     pub(crate) shards: NonZero<usize>,
     pub(crate) shutdown_time_max: Duration,
     pub(crate) socket_mode: u32,
+    pub(crate) streams_per_token_max: usize,
     pub(crate) sync: SyncPolicy,
     pub(crate) tail_bytes_max: usize,
     pub(crate) tls_cert: Option<PathBuf>,
@@ -84,6 +90,8 @@ impl Default for Settings {
             coalesce: hub.coalesce,
             connection_life_max: hub.connection_life_max,
             connections_max: hub.connections_max,
+            connections_per_address_max: hub.connections_per_address_max,
+            connects_per_address: hub.connects_per_address,
             credential: Credential::None,
             data_bytes_max: hub.data_bytes_max,
             dev_tls: false,
@@ -96,12 +104,15 @@ impl Default for Settings {
             log_format: LogFormat::Human,
             log_level: "info".into(),
             proxy_protocol: false,
+            publishes_per_address: hub.publishes_per_address,
+            publishes_per_key: hub.publishes_per_key,
             renew_before: hub.renew_before,
             retry: hub.retry,
             selectors_max: hub.selectors_max,
             shards: hub.shards,
             shutdown_time_max: hub.shutdown_time_max,
             socket_mode: 0o660,
+            streams_per_token_max: hub.streams_per_token_max,
             sync: SyncPolicy::Always,
             tail_bytes_max: hub.tail_bytes_max,
             tls_cert: None,
@@ -144,14 +155,19 @@ impl Settings {
             coalesce: self.coalesce,
             connection_life_max: self.connection_life_max,
             connections_max: self.connections_max,
+            connections_per_address_max: self.connections_per_address_max,
+            connects_per_address: self.connects_per_address,
             data_bytes_max: self.data_bytes_max,
             drain: self.drain,
             heartbeat: self.heartbeat,
+            publishes_per_address: self.publishes_per_address,
+            publishes_per_key: self.publishes_per_key,
             renew_before: self.renew_before,
             retry: self.retry,
             selectors_max: self.selectors_max,
             shards: self.shards,
             shutdown_time_max: self.shutdown_time_max,
+            streams_per_token_max: self.streams_per_token_max,
             tail_bytes_max: self.tail_bytes_max,
             ..tidings_server::Config::default()
         }

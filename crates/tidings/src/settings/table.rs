@@ -275,6 +275,57 @@ pub(crate) static TABLE: &[Setting] = &[
         show: |settings| settings.connections_max.to_string(),
     },
     Setting {
+        key: "connections-per-address-max",
+        shape: Shape::One("N"),
+        scope: Scope::Serve,
+        help: "Open connections of one address at most; 0: no such limit. This machine has none, \
+               and an IPv6 network of 64 bits is one address",
+        read: |settings, values| {
+            read_one(&mut settings.connections_per_address_max, values, values::number)
+        },
+        show: |settings| settings.connections_per_address_max.to_string(),
+    },
+    Setting {
+        key: "connects-per-address",
+        shape: Shape::One("N"),
+        scope: Scope::Serve,
+        help: "New connections a second from one address, of which 10 seconds' worth may come at \
+               once; 0: no such limit",
+        read: |settings, values| read_one(&mut settings.connects_per_address, values, values::rate),
+        show: |settings| settings.connects_per_address.0.to_string(),
+    },
+    Setting {
+        key: "publishes-per-address",
+        shape: Shape::One("N"),
+        scope: Scope::Serve,
+        help: "Events a second that may be published from one address without a token or key, of \
+               which 10 seconds' worth may come at once; 0: no such limit",
+        read: |settings, values| {
+            read_one(&mut settings.publishes_per_address, values, values::rate)
+        },
+        show: |settings| settings.publishes_per_address.0.to_string(),
+    },
+    Setting {
+        key: "publishes-per-key",
+        shape: Shape::One("N"),
+        scope: Scope::Serve,
+        help: "Events a second that may be published with the tokens of one subject, or with one \
+               API key, of which 10 seconds' worth may come at once; 0: no such limit",
+        read: |settings, values| read_one(&mut settings.publishes_per_key, values, values::rate),
+        show: |settings| settings.publishes_per_key.0.to_string(),
+    },
+    Setting {
+        key: "streams-per-token-max",
+        shape: Shape::One("N"),
+        scope: Scope::Serve,
+        help: "Open event streams with the tokens of one subject, or with one API key, at most; 0: \
+               no such limit",
+        read: |settings, values| {
+            read_one(&mut settings.streams_per_token_max, values, values::number)
+        },
+        show: |settings| settings.streams_per_token_max.to_string(),
+    },
+    Setting {
         key: "tail-bytes-max",
         shape: Shape::One("BYTES"),
         scope: Scope::Serve,

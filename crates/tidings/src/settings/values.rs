@@ -8,6 +8,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use bytesize::ByteSize;
+use tidings_server::config::Rate;
 use tracing_subscriber::EnvFilter;
 
 /// A day in milliseconds: longer heartbeats and waits are mistakes of units.
@@ -18,6 +19,9 @@ pub(super) const CENTURY_MS: u64 = 100 * 365 * DAY_MS;
 
 /// More threads than that only cost: no machine has the processors.
 pub(super) const THREADS_MAX: usize = 1024;
+
+/// More a second than any hub can do.
+const RATE_MAX: u32 = 100_000_000;
 
 /// Where events are kept.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -114,6 +118,17 @@ pub(super) fn count(text: &str) -> Result<usize, String> {
         Ok(count) if count > 0 => Ok(count),
         _ => Err(format!("\"{text}\" is no number from 1 on")),
     }
+}
+
+/// A number, where 0 means no limit.
+pub(super) fn number(text: &str) -> Result<usize, String> {
+    text.parse().map_err(|_| format!("\"{text}\" is no number from 0 on"))
+}
+
+/// So often a second, where 0 means no limit.
+pub(super) fn rate(text: &str) -> Result<Rate, String> {
+    let rate = text.parse().ok().filter(|rate| *rate <= RATE_MAX).map(Rate);
+    rate.ok_or_else(|| format!("\"{text}\" is no number from 0 to {RATE_MAX}"))
 }
 
 /// A number of threads.

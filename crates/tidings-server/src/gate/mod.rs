@@ -1,0 +1,13 @@
+//! Who may come in: how many at once, and how fast.
+//! Knows nothing of sockets and requests; it counts by whoever is named to it.
+
+mod admissions;
+mod client;
+mod counts;
+mod rates;
+
+pub use admissions::NotAdmitted;
+pub(crate) use admissions::{Admissions, ConnectionGuard};
+pub use client::Client;
+pub(crate) use counts::{Counted, Counts, Full};
+pub(crate) use rates::{Rates, TooFast};
