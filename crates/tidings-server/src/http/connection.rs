@@ -2,7 +2,7 @@
 //! over by a shard. Knows nothing of routes and streams.
 
 use std::convert::Infallible;
-use std::future::poll_fn;
+use std::future::{poll_fn, ready};
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -26,6 +26,7 @@ use tower_service::Service as _;
 use super::arrive::{Arrived, Terms, arrive};
 use super::begun::Begun;
 use super::head_time::{Arrivals, HeadTimer};
+use super::host;
 use super::linger::linger;
 use super::socket::Socket;
 use super::wire::Wire;
@@ -179,6 +180,9 @@ impl Service<Request<Incoming>> for Requests {
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
         let mut request = request.map(Body::new);
+        if let Some(refusal) = host::refusal(&request) {
+            return Box::pin(ready(Ok(refusal)));
+        }
         let client = self.proxies.client(&self.peer, request.headers());
         let extensions = request.extensions_mut();
         extensions.insert(client);

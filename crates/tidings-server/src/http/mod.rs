@@ -8,6 +8,7 @@ mod arrive;
 mod begun;
 mod connection;
 mod head_time;
+mod host;
 mod linger;
 mod listen;
 mod proxy_protocol;
