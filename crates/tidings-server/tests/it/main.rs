@@ -4,9 +4,11 @@
 // A test that fails says so by panicking, in its helpers too.
 #![allow(clippy::unwrap_used)]
 
+mod access;
 mod api;
 mod bad_input;
 mod incoming;
+mod jwks;
 mod lifetimes;
 mod limits;
 mod replaced;

@@ -10,7 +10,7 @@ use axum::http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt as _;
 use serde_json::Value;
 use tidings_log::Memory;
-use tidings_server::auth::Access;
+use tidings_server::auth::{Access, Policy};
 use tidings_server::{Config, Hub, api};
 use tower_service::Service as _;
 
@@ -38,6 +38,11 @@ impl World {
 
     pub(crate) fn with(config: Config) -> Self {
         Self::with_access(config, Access::open())
+    }
+
+    /// A hub that lets in whom the policy does.
+    pub(crate) fn guarded(policy: Policy) -> Self {
+        Self::with_access(Config::default(), Access::load(policy).unwrap())
     }
 
     pub(crate) fn with_access(config: Config, access: Access) -> Self {
