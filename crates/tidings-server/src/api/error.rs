@@ -129,9 +129,9 @@ impl Problem {
     pub(crate) fn cross_origin() -> Self {
         Self::new(
             StatusCode::FORBIDDEN,
-            "pages of other origins can read here, but not publish: publish from a page of this \
-             origin, of one that is listed (cors-origins), or from your server (behind a proxy, \
-             have it pass the Host header on)",
+            "pages of other origins can read here, but neither publish nor get tickets: do so from a \
+             page of this origin, of one that is listed (cors-origins), or from your server (behind \
+             a proxy, have it pass the Host header on)",
         )
     }
 
