@@ -25,6 +25,7 @@ struct Cli {
 enum Command {
     Crowd(CrowdArgs),
     Suite(SuiteArgs),
+    Report(ReportArgs),
     Hold(HoldArgs),
     /// The bare loop, as a process of its own: started by the others
     #[command(hide = true)]
@@ -95,6 +96,14 @@ struct SuiteArgs {
     out: PathBuf,
 }
 
+/// Writes the report and the plots of a suite again, from its results
+#[derive(Args, Debug)]
+struct ReportArgs {
+    /// Where results.json is
+    #[arg(long, value_name = "DIR", default_value = "target/bench")]
+    out: PathBuf,
+}
+
 /// Opens streams on any server and keeps them until the input ends, for a look at it meanwhile
 #[derive(Args, Debug)]
 struct HoldArgs {
@@ -116,6 +125,7 @@ fn main() -> ExitCode {
     let ended = match Cli::parse().command {
         Command::Crowd(args) => run_crowd(args),
         Command::Suite(args) => run_suite(args),
+        Command::Report(args) => suite::report(&args.out).map(|()| ExitCode::SUCCESS),
         Command::Hold(args) => hold(&args),
         Command::Limit => limit::run().map(|()| ExitCode::SUCCESS),
     };

@@ -6,4 +6,4 @@ mod results;
 mod run;
 mod tables;
 
-pub use run::{Options, run};
+pub use run::{Options, report, run};

@@ -241,13 +241,28 @@ impl Suite {
         let out = &self.options.out;
         let _ = fs::remove_dir_all(&self.place.scratch);
         self.results.save(&results_file(out))?;
-        let text = tables::markdown(&self.results);
-        fs::write(out.join("report.md"), &text).context("can't write the report")?;
-        let plots = plots::draw(&self.results, out)?;
-        print!("{text}");
-        eprintln!("written to {}: results.json, report.md, {}", out.display(), plots.join(", "));
+        write(&self.results, out)?;
         Ok(!self.results.cases.iter().any(CaseResult::failed))
     }
+}
+
+/// Writes the report and the plots from the `results.json` that is there.
+///
+/// # Errors
+/// Where it is not there or can't be read, or nothing can be written.
+pub fn report(out: &Path) -> anyhow::Result<()> {
+    let results = Results::load(&results_file(out))?;
+    let results = results.with_context(|| format!("no results.json in {}", out.display()))?;
+    write(&results, out)
+}
+
+fn write(results: &Results, out: &Path) -> anyhow::Result<()> {
+    let text = tables::markdown(results);
+    fs::write(out.join("report.md"), &text).context("can't write the report")?;
+    let plots = plots::draw(results, out)?;
+    print!("{text}");
+    eprintln!("written to {}: report.md, {}", out.display(), plots.join(", "));
+    Ok(())
 }
 
 /// Makes a directory anew.
