@@ -256,6 +256,9 @@ pub const STREAM_INPUT_BYTES_MAX: usize = 64 * 1024;
 /// Bytes handed to an HTTP/2 stream (or a foreign server's body) but not yet taken by it.
 pub const BODY_QUEUE_BYTES_MAX: usize = 32 * 1024;
 
+/// How long somebody who has connected just before a shutdown may take to ask for something.
+pub const LAST_ARRIVAL_TIME_MAX: Duration = Duration::from_millis(100);
+
 /// Silence after which a heartbeat is written (default; a setting).
 pub const HEARTBEAT: Duration = Duration::from_secs(15);
 

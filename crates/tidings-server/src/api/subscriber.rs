@@ -134,7 +134,7 @@ impl Subscriber {
     /// Where the log can't be read, or the hub shuts down.
     pub async fn stream(self, hub: &Hub, selectors: Selectors) -> Result<EventStream, Problem> {
         let http1 = self.version < Version::HTTP_2;
-        if hub.is_shutting_down() {
+        if hub.is_draining() {
             return if self.wants_events {
                 Ok(EventStream::ended(hub, http1))
             } else {
@@ -232,7 +232,7 @@ pub(crate) fn tell_verdict(headers: &mut HeaderMap, verdict: Verdict) {
     headers.insert(TIDINGS_RESUME, HeaderValue::from_static(verdict.as_str()));
 }
 
-/// Nothing new is begun while the hub shuts down.
+/// Nothing new is begun while the hub drains.
 pub(crate) fn refuse_while_draining(hub: &Hub) -> Result<(), Problem> {
-    if hub.is_shutting_down() { Err(Problem::draining()) } else { Ok(()) }
+    if hub.is_draining() { Err(Problem::draining()) } else { Ok(()) }
 }

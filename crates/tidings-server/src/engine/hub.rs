@@ -3,6 +3,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{self, Duration};
 
@@ -24,7 +25,7 @@ use tokio::time::Instant;
 
 use super::body::{EventBody, Queue};
 use super::inbox::{Attach, Attached, Inbox, Input};
-use super::lifetime::{self, ConnectionEnds};
+use super::lifetime::{self, ConnectionEnds, UnderWay, UnderWayGuard};
 use super::place::{self, Start};
 use super::pump::{now, pump, trim};
 use super::reader::Source;
@@ -57,8 +58,14 @@ struct Inner {
     streams: Arc<Counts>,
     publishes_per_address: Rates,
     publishes_per_key: Rates,
+    /// Requests that are being answered.
+    requests: UnderWay,
+    /// Subscribers on their way to a shard.
+    arriving: UnderWay,
     /// Once the hub shuts down: until when it waits for what is being written.
     shutdown: watch::Sender<Option<Instant>>,
+    /// Streams end, and nothing new begins.
+    draining: AtomicBool,
 }
 
 impl Hub {
@@ -99,7 +106,10 @@ impl Hub {
             shards,
             threads,
             tasks,
+            requests: UnderWay::default(),
+            arriving: UnderWay::default(),
             shutdown,
+            draining: AtomicBool::new(false),
         };
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -225,6 +235,7 @@ impl Hub {
             label: label.map(String::into_boxed_str),
             expires,
             counted,
+            arriving: self.inner.arriving.begin(),
             first: first.into(),
         })
     }
@@ -399,19 +410,43 @@ impl Hub {
         self.begin_drain(self.inner.config.drain);
     }
 
-    /// Begins to shut down: [`Hub::ready`] says so, [`crate::serve`] stops accepting, and all
-    /// streams end within `time`, evenly spread, each once what is being written is whole. Whoever
-    /// calls it again can only shorten it.
+    /// Begins to shut down: [`Hub::ready`] says so, [`crate::serve`] stops accepting, requests are
+    /// refused, and all streams end within `time`, evenly spread, each once what is being written
+    /// is whole. Whoever calls it again can only shorten it.
     pub fn begin_drain(&self, time: Duration) {
-        let deadline = Instant::now() + time + self.inner.config.shutdown_time_max;
-        self.inner.shutdown.send_modify(|shutdown| {
-            *shutdown = Some(shutdown.map_or(deadline, |before| before.min(deadline)));
-        });
-        self.inner.metrics.draining.set(1);
+        self.shut_down_by(Instant::now() + time + self.inner.config.shutdown_time_max);
+        self.inner.draining.store(true, Ordering::Relaxed);
         let retry_ms = lifetime::last_retry(&self.inner.config, time);
         for shard in &self.inner.shards {
             shard.send(Input::Drain(time, retry_ms.clone()));
         }
+    }
+
+    /// Begins to shut down without ending the streams: [`crate::serve`] stops accepting, each
+    /// connection has its last request, and [`Hub::begin_drain`] is to follow.
+    pub fn stop_accepting(&self) {
+        self.shut_down_by(Instant::now() + self.inner.config.shutdown_time_max);
+    }
+
+    /// Waits until no request is under way, after [`Hub::stop_accepting`] and within the time of
+    /// the settings. Cancel safe.
+    pub async fn finish_requests(&self) {
+        let is_late = || self.shutdown_deadline().is_some_and(|at| Instant::now() >= at);
+        while self.inner.requests.count() > 0 && !is_late() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    fn shut_down_by(&self, deadline: Instant) {
+        self.inner.shutdown.send_modify(|shutdown| {
+            *shutdown = Some(shutdown.map_or(deadline, |before| before.min(deadline)));
+        });
+        self.inner.metrics.draining.set(1);
+    }
+
+    /// A request is being answered until the guard is dropped.
+    pub(crate) fn begin_request(&self) -> UnderWayGuard {
+        self.inner.requests.begin()
     }
 
     /// How many event streams are open.
@@ -426,6 +461,12 @@ impl Hub {
         self.shutdown_deadline().is_some()
     }
 
+    /// Whether requests are refused, because [`Hub::begin_drain`] was called.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.inner.draining.load(Ordering::Relaxed)
+    }
+
     /// Until when a shutdown that has begun waits for what is being written.
     pub(crate) fn shutdown_deadline(&self) -> Option<Instant> {
         *self.inner.shutdown.borrow()
@@ -438,14 +479,20 @@ impl Hub {
         let _ = shutdown.wait_for(Option::is_some).await;
     }
 
+    /// Waits until the hub has been shutting down for this time. Cancel safe.
+    pub(crate) async fn shutting_down_for(&self, time: Duration) {
+        self.shutting_down().await;
+        tokio::time::sleep(time).await;
+    }
+
     /// Shuts down, waits for the streams to end (until the settings' time is up, counted from
     /// when that began), then stops the engine and closes the log.
     pub async fn close(&self) {
-        if !self.is_shutting_down() {
+        if !self.is_draining() {
             self.begin_shutdown();
         }
         let deadline = self.shutdown_deadline().expect("it has begun");
-        while self.streams() > 0 {
+        while self.streams() > 0 || self.inner.arriving.count() > 0 {
             if Instant::now() >= deadline {
                 tracing::warn!("some subscribers took no more: they are cut off");
                 break;
@@ -492,9 +539,9 @@ fn attach(
     connection: Attached,
     guard: Option<ConnectionGuard>,
 ) {
-    let Subscribed { interest, label, cursor, counted, .. } = subscribed;
+    let Subscribed { interest, label, cursor, counted, arriving, .. } = subscribed;
     let Cursor { incarnation, .. } = cursor;
-    let attach = Attach { incarnation, interest, label, connection, guard, counted };
+    let attach = Attach { incarnation, interest, label, connection, guard, counted, arriving };
     shard.send(Input::Attach(Box::new(attach)));
 }
 

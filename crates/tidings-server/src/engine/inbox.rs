@@ -19,6 +19,7 @@ use tidings_core::topic::Sketch;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::body::{Notice, Queue};
+use super::lifetime::UnderWayGuard;
 use crate::gate::{ConnectionGuard, Counted};
 
 /// What a shard's thread is told.
@@ -50,6 +51,8 @@ pub(crate) struct Attach {
     pub(crate) guard: Option<ConnectionGuard>,
     /// Counts among the streams of its subject until it is dropped.
     pub(crate) counted: Option<Counted>,
+    /// Until it is dropped, a hub that closes waits for it.
+    pub(crate) arriving: UnderWayGuard,
 }
 
 /// What a subscriber is connected by.

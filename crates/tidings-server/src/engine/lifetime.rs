@@ -1,7 +1,9 @@
-//! How long connections may last, and the streams on them.
+//! How long connections may last, and the streams on them; and what is under way and waited for.
 //! Knows nothing of who has which right, only until when.
 
 use std::ops::RangeInclusive;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use tidings_core::limits::RETRY_MS_MAX;
@@ -45,6 +47,31 @@ pub(crate) fn last_retry(config: &Config, drain: Duration) -> RangeInclusive<u32
     let retry = u32::try_from(config.retry.as_millis()).unwrap_or(u32::MAX).min(RETRY_MS_MAX);
     let spread = if drain.is_zero() { retry / 2 } else { retry / 5 };
     retry - spread..=retry.saturating_add(spread).min(RETRY_MS_MAX)
+}
+
+/// How many of something are under way.
+#[derive(Debug, Default)]
+pub(crate) struct UnderWay(Arc<AtomicUsize>);
+
+/// One of them, until this is dropped.
+#[derive(Debug)]
+pub(crate) struct UnderWayGuard(Arc<AtomicUsize>);
+
+impl UnderWay {
+    pub(crate) fn begin(&self) -> UnderWayGuard {
+        self.0.fetch_add(1, Ordering::AcqRel);
+        UnderWayGuard(Arc::clone(&self.0))
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+impl Drop for UnderWayGuard {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
 }
 
 #[cfg(test)]

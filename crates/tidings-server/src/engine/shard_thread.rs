@@ -148,7 +148,8 @@ impl Driver {
     }
 
     fn attach(&mut self, attach: Attach, now: Instant) {
-        let Attach { incarnation, interest, label, connection, guard, counted } = attach;
+        let Attach { incarnation, interest, label, connection, .. } = attach;
+        let (guard, counted, _arriving) = (attach.guard, attach.counted, attach.arriving);
         let id = self.shard.subscribe(interest, now);
         if !self.connections.insert(id, connection, label, guard, counted) {
             self.shard.remove(id, &mut self.connections);

@@ -15,6 +15,7 @@ use tidings_log::{AppendError, ReadError, Record};
 
 use crate::gate::{Client, Counted, NotAdmitted};
 
+use super::lifetime::UnderWayGuard;
 use super::place::{Start, Verdict};
 
 /// One event to publish.
@@ -140,6 +141,7 @@ pub struct Subscribed {
     pub(crate) label: Option<Box<str>>,
     pub(crate) expires: Option<Instant>,
     pub(crate) counted: Option<Counted>,
+    pub(crate) arriving: UnderWayGuard,
     /// What the stream begins with.
     pub(crate) first: Bytes,
 }

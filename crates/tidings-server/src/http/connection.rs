@@ -20,6 +20,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tidings_core::limits::{
     HEAD_BYTES_MAX, HEAD_TIME_MAX, HEADERS_MAX, HTTP2_CONNECTION_WINDOW_BYTES, HTTP2_ERRORS_MAX,
     HTTP2_RESETS_WAITING_MAX, HTTP2_SEND_BYTES_MAX, HTTP2_STREAM_WINDOW_BYTES, HTTP2_STREAMS_MAX,
+    LAST_ARRIVAL_TIME_MAX,
 };
 use tower_service::Service as _;
 
@@ -54,7 +55,7 @@ pub(super) async fn drive(
         biased;
         arrived = arriving => arrived,
         // Browsers connect in advance: nothing has been asked here that could be answered.
-        () = hub.shutting_down() => return,
+        () = hub.shutting_down_for(LAST_ARRIVAL_TIME_MAX) => return,
     };
     let Arrived { socket, peer, http2 } = match arrived {
         Ok(arrived) => arrived,
@@ -73,7 +74,8 @@ pub(super) async fn drive(
         return;
     }
     let ends = hub.connection_ends();
-    let requests = Requests { router, peer, proxies: terms.proxies, ends, takeover: None };
+    let (proxies, takeover) = (terms.proxies, None);
+    let requests = Requests { router, hub: hub.clone(), peer, proxies, ends, takeover };
     let result = if http2 {
         drive_http2(socket, requests, &hub).await
     } else {
@@ -165,6 +167,7 @@ async fn drive_http2(socket: Begun<Socket>, requests: Requests, hub: &Hub) -> io
 /// The router, as hyper calls it.
 struct Requests {
     router: Router,
+    hub: Hub,
     peer: Peer,
     proxies: Arc<Proxies>,
     /// When the connection ends, if it has to.
@@ -195,7 +198,12 @@ impl Service<Request<Incoming>> for Requests {
         if let Some(takeover) = &self.takeover {
             extensions.insert(takeover.clone());
         }
+        let guard = self.hub.begin_request();
         // A router is always ready, and a clone of it is a counter.
-        Box::pin(self.router.clone().call(request))
+        let answer = self.router.clone().call(request);
+        Box::pin(async move {
+            let _guard = guard;
+            answer.await
+        })
     }
 }

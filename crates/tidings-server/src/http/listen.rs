@@ -130,10 +130,12 @@ pub async fn serve(listener: impl Into<Listener>, router: Router, hub: Hub) -> i
     let mut refusals = JoinSet::new();
     loop {
         let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+            biased;
+            // Who is not accepted any more can be another process's.
+            () = hub.shutting_down() => break,
             Some(_) = connections.join_next() => continue,
             Some(_) = refusals.join_next() => continue,
-            () = hub.shutting_down() => break,
+            accepted = listener.accept() => accepted,
         };
         let (socket, peer) = match accepted {
             Ok(accepted) => accepted,

@@ -109,7 +109,8 @@ Examples:
   TIDINGS_SYNC=interval:50ms tidings serve
 
 SIGTERM: stops accepting, finishes requests, ends streams evenly over --drain, closes. SIGINT does so
-without the drain. A second one ends at once.";
+without the drain. A second one ends at once.
+SIGUSR2: checks the settings and restarts in place, with the program as it lies on the disk now.";
 
 /// Run a hub with pages and made-up events to look at
 #[derive(Args, Debug)]

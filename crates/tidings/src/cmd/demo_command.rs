@@ -32,10 +32,10 @@ pub(super) async fn run(settings: &Settings, inherited: Inherited) -> anyhow::Re
     hello.with_lines(lines).print(settings.log_format)?;
     let (stop, stopped) = watch::channel(false);
     let driver = tokio::spawn(demo::drive(hub.clone(), stopped));
-    let ended = serve::until_closed(bound, router, hub, signals).await;
+    let ended = serve::until_closed(bound, router, hub, signals, None).await;
     stop.send_replace(true);
     driver.abort();
-    ended
+    ended.map(drop)
 }
 
 fn lines(here: &Here) -> Vec<String> {

@@ -31,10 +31,13 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
     let Cli { command, everywhere } = cli;
     match command {
         Command::Serve(args) => {
+            let inherited = serve::Inherited::take()?;
             let loaded = load(&everywhere, args.flags.given)?;
             logging::start(&loaded.settings)?;
-            let inherited = serve::Inherited::take()?;
-            server_runtime(&loaded.settings)?.block_on(serve::run(&loaded, inherited))
+            let runtime = server_runtime(&loaded.settings)?;
+            let successor = runtime.block_on(serve::run(&loaded, inherited))?;
+            drop(runtime);
+            successor.map_or(Ok(()), |successor| Err(successor.start()))
         }
         Command::Demo(args) => {
             let given = [everywhere.given(), args.flags.given].concat();

@@ -8,6 +8,7 @@ mod disk_full;
 mod drain;
 mod leaving;
 mod process;
+mod restart;
 mod shutdown;
 mod stalled;
 #[path = "../support/mod.rs"]

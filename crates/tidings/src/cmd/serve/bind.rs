@@ -81,7 +81,8 @@ pub(in crate::cmd) fn check(settings: &Settings) -> anyhow::Result<()> {
 }
 
 /// Listens on all addresses of the settings, and on what was inherited. Where sockets were, and
-/// the settings name no address, they are all there is.
+/// the settings name no address, they are all there is. Those from before a restart that the
+/// settings do not name any more are closed.
 ///
 /// # Errors
 /// Where one can't be had, with what to do about it.
@@ -95,6 +96,7 @@ pub(in crate::cmd) async fn bind(
     let terms = Terms { certificate: certificate.as_ref(), proxies };
     let unnamed = settings.listen == Settings::default().listen;
     let wanted = if unnamed && !inherited.is_empty() { &[] } else { &settings.listen[..] };
+    let is_ours = inherited.is_ours();
     let mut places = Vec::new();
     for listen in wanted {
         places.push(match listen {
@@ -113,7 +115,10 @@ pub(in crate::cmd) async fn bind(
                 terms.tcp(listener, *speaks)?
             }
             Listen::Unix(path) => match inherited.unix(path) {
-                Some(listener) => terms.unix(listener, path, None)?,
+                Some(listener) => {
+                    let file = if is_ours { SocketFile::of(path).ok() } else { None };
+                    terms.unix(listener, path, file)?
+                }
                 None => {
                     let (listener, file) = unix::listen(path, settings.socket_mode)?;
                     terms.unix(listener, path, Some(file))?
@@ -122,6 +127,9 @@ pub(in crate::cmd) async fn bind(
         });
     }
     for socket in inherited.rest() {
+        if is_ours && !unnamed {
+            continue;
+        }
         places.push(match socket {
             Socket::Tcp(listener) => {
                 let address = listener.local_addr().context("an inherited socket")?;

@@ -1,5 +1,6 @@
 //! Listening sockets that whoever started this process has opened for it, as systemd does
-//! (`LISTEN_FDS`, sd_listen_fds(3)). Knows nothing of what is served there.
+//! (`LISTEN_FDS`, sd_listen_fds(3)), and as a hub does that restarts in place.
+//! Knows nothing of what is served there.
 
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::net::UnixListener;
@@ -8,10 +9,14 @@ use std::path::Path;
 use anyhow::anyhow;
 use listenfd::ListenFd;
 
+/// What the sockets of a restart are called (`LISTEN_FDNAMES`).
+pub(super) const RESTART: &str = "tidings-restart";
+
 /// Sockets that nobody has taken yet.
 #[derive(Debug, Default)]
 pub(in crate::cmd) struct Inherited {
     sockets: Vec<Socket>,
+    is_ours: bool,
 }
 
 /// One of them.
@@ -28,6 +33,8 @@ impl Inherited {
     /// # Errors
     /// Where one is no socket that can be listened on.
     pub(in crate::cmd) fn take() -> anyhow::Result<Self> {
+        let names = std::env::var("LISTEN_FDNAMES").unwrap_or_default();
+        let is_ours = names.split(':').next() == Some(RESTART);
         let mut passed = ListenFd::from_env();
         let mut sockets = Vec::new();
         for index in 0..passed.len() {
@@ -51,7 +58,12 @@ impl Inherited {
                 Socket::Unix(listener) => listener.set_nonblocking(true)?,
             }
         }
-        Ok(Self { sockets })
+        Ok(Self { sockets, is_ours })
+    }
+
+    /// Whether the program itself has opened them, before it restarted.
+    pub(super) fn is_ours(&self) -> bool {
+        self.is_ours
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -17,6 +17,19 @@ pub(super) struct SocketFile {
     inode: u64,
 }
 
+impl SocketFile {
+    /// The file at this path, of a socket that listens there.
+    pub(super) fn of(path: &Path) -> io::Result<Self> {
+        let file = fs::symlink_metadata(path)?;
+        Ok(Self { path: path.into(), device: file.dev(), inode: file.ino() })
+    }
+
+    /// Leaves the file to somebody who goes on listening.
+    pub(super) fn leave(self) {
+        std::mem::forget(self);
+    }
+}
+
 impl Drop for SocketFile {
     fn drop(&mut self) {
         let ours = fs::symlink_metadata(&self.path)
@@ -36,8 +49,7 @@ pub(super) fn listen(path: &Path, mode: u32) -> anyhow::Result<(UnixListener, So
     clear(path)?;
     let cannot = || format!("can't listen on unix:{}", path.display());
     let listener = UnixListener::bind(path).with_context(cannot)?;
-    let file = fs::symlink_metadata(path).with_context(cannot)?;
-    let file = SocketFile { path: path.into(), device: file.dev(), inode: file.ino() };
+    let file = SocketFile::of(path).with_context(cannot)?;
     fs::set_permissions(path, Permissions::from_mode(mode)).with_context(cannot)?;
     listener.set_nonblocking(true).with_context(cannot)?;
     Ok((listener, file))
