@@ -53,6 +53,12 @@ const STEPS: &[Step] = &[
         run: rust::integration,
     },
     Step {
+        name: "js",
+        about: "the JavaScript client: types, build, tests, sizes",
+        needs: &[],
+        run: node::client,
+    },
+    Step {
         name: "release",
         about: "the release binary, for the steps that follow",
         needs: &[],

@@ -1,4 +1,5 @@
-//! The steps that Node's test runner does, against the release binary.
+//! The steps that Node does: the JavaScript client by its own scripts, and what Node's test
+//! runner runs against the release binary.
 
 use std::ffi::OsString;
 use std::fs;
@@ -8,6 +9,17 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::context::{Context, find_chromium};
+
+/// `js`: types, build, tests and sizes of `clients/js`, in this order: sizes are those of the
+/// build.
+pub(crate) fn client(context: &Context) -> Result<()> {
+    for script in ["check", "build", "test", "sizes"] {
+        let mut npm = Command::new("npm");
+        npm.args(["--prefix", "clients/js", "run", script]);
+        context.runner.run(&mut npm)?;
+    }
+    Ok(())
+}
 
 /// `browser`: `tests/browser`, in Chromium.
 pub(crate) fn browser(context: &Context) -> Result<()> {

@@ -8,7 +8,8 @@ use anyhow::{Context as _, Result};
 
 /// Directories whose contents nobody wrote, beside those that begin with a dot or that cargo
 /// marks as a cache (its build directories).
-const MADE: &[&str] = &["__pycache__", "artifacts", "corpus", "node_modules", "tidings-data"];
+const MADE: &[&str] =
+    &["__pycache__", "artifacts", "corpus", "dist", "node_modules", "tidings-data"];
 /// Hidden, and ours all the same.
 const HIDDEN: &[&str] = &[".cargo", ".ci", ".github"];
 
