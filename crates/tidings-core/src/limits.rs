@@ -365,3 +365,6 @@ pub const IDEMPOTENCY_KEYS_MAX: usize = 100_000;
 /// Appends waiting for the log, in requests. A publisher beyond it waits, and with it its
 /// connection: memory stays bounded by the connections.
 pub const APPENDS_WAITING_MAX: usize = 1_024;
+
+/// How long a publish waits for a log that is another server's and does not answer.
+pub const APPEND_TIME_MAX: Duration = Duration::from_secs(5);

@@ -120,7 +120,7 @@ fn within(used: Timestamp, now: Timestamp) -> bool {
 
 /// A number that two different events practically never share. Not against an enemy: who forges
 /// one only makes his own second event count as a repetition of his first.
-fn fingerprint(event: &Event) -> u64 {
+pub(crate) fn fingerprint(event: &Event) -> u64 {
     let mut hash = Fnv::default();
     // Lengths go in before the texts, so that no two events run together into the same bytes.
     let mut field = |bytes: &[u8]| {

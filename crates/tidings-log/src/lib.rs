@@ -15,6 +15,8 @@ mod disk;
 mod keys;
 mod memory;
 mod page;
+#[cfg(feature = "redis")]
+mod redis;
 
 /// For the fuzz targets only.
 #[doc(hidden)]
@@ -27,6 +29,10 @@ use tidings_core::cursor::{Incarnation, Position, Timestamp};
 use tidings_core::event::{Event, EventId, IdempotencyKey};
 use tidings_core::topic::Selectors;
 
+#[cfg(feature = "redis")]
+pub use self::redis::{
+    Redis, RedisAddress, RedisAddressError, RedisError, RedisOptions, RedisPrefix, RedisPrefixError,
+};
 pub use disk::{Disk, DiskOptions, OpenError, Recovery, SyncPolicy, SyncPolicyError};
 pub use memory::{Memory, MemoryOptions};
 

@@ -46,6 +46,12 @@ const DEBIAN: &[Debian] = &[
         present: || quietly(Command::new("python3").args(["-c", "import ensurepip, venv"])),
         services: &[],
     },
+    Debian {
+        package: "redis-server",
+        why: "the tests of the log in Redis start servers of their own",
+        present: || find_program("redis-server").is_some(),
+        services: &["redis-server"],
+    },
 ];
 
 /// Installs what is missing.

@@ -31,7 +31,7 @@ struct Step {
 const STEPS: &[Step] = &[
     Step {
         name: "install",
-        about: "Chromium, Python, curl, npm packages, what the benchmark compares with",
+        about: "Chromium, Python, curl, Redis, npm packages, what the benchmark compares with",
         needs: &[],
         run: install::run,
     },

@@ -1,0 +1,168 @@
+//! Connections to the server, and commands over them.
+//! The one file that knows the client library; knows nothing of the log.
+
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use redis::io::tcp::TcpSettings;
+use redis::{AsyncConnectionConfig, Client, Cmd, ConnectionInfo, TlsCertificates, Value};
+use tokio::time::timeout;
+
+use super::options::{RedisAddress, RedisError, RedisOptions};
+use super::scripts::{Answer, Keys, Script};
+use super::sizes::CONNECT_TIME_MAX;
+
+/// Makes connections.
+#[derive(Debug)]
+pub(super) struct Dialer {
+    client: Client,
+    address: RedisAddress,
+}
+
+/// Why a command was not done.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(super) struct Fault {
+    /// For the operator.
+    pub(super) reason: String,
+    /// The connection is of no use any more: nobody knows whether the command was done.
+    pub(super) broken: bool,
+    /// The server has not seen this script yet.
+    unknown_script: bool,
+}
+
+impl Fault {
+    /// The server is there, and something is not as it has to be.
+    pub(super) fn refused(reason: impl Into<String>) -> Self {
+        Self { reason: reason.into(), broken: false, unknown_script: false }
+    }
+
+    /// The server is not there.
+    pub(super) fn broken(reason: impl Into<String>) -> Self {
+        Self { reason: reason.into(), broken: true, unknown_script: false }
+    }
+}
+
+impl From<redis::RedisError> for Fault {
+    fn from(error: redis::RedisError) -> Self {
+        // What the server itself says leaves the connection as it was, unless the server is going,
+        // or is one that takes no writes any more: behind its address may be another one by now.
+        let code = error.code().map(str::to_owned);
+        let code = code.as_deref();
+        let gone = matches!(code, Some("LOADING" | "MASTERDOWN" | "READONLY"));
+        let broken = code.is_none() || gone;
+        Self { reason: error.to_string(), broken, unknown_script: code == Some("NOSCRIPT") }
+    }
+}
+
+impl Dialer {
+    pub(super) fn new(options: &RedisOptions) -> Result<Self, RedisError> {
+        let address = options.address.clone();
+        // Off by default, and each append and each event would wait for what comes after it.
+        let tcp = TcpSettings::default().set_nodelay(true);
+        let info = ConnectionInfo::clone(&address.info).set_tcp_settings(tcp);
+        let client = match &options.authority {
+            None => Client::open(info),
+            Some(pem) => {
+                let root_cert = Some(pem.clone());
+                Client::build_with_tls(info, TlsCertificates { client_tls: None, root_cert })
+            }
+        };
+        let client = client.map_err(|error| RedisError::Authority { reason: error.to_string() })?;
+        Ok(Self { client, address })
+    }
+
+    /// Where the server is, without the password.
+    pub(super) fn address(&self) -> &RedisAddress {
+        &self.address
+    }
+
+    /// Makes a connection whose commands are answered within this time.
+    pub(super) async fn dial(&self, answer_time_max: Duration) -> Result<Link, Fault> {
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(CONNECT_TIME_MAX))
+            // Ours below; the library's own would not tell us that the connection is of no use.
+            .set_response_timeout(None);
+        let dialing = self.client.get_multiplexed_async_connection_with_config(&config);
+        let connection = match timeout(CONNECT_TIME_MAX, dialing).await {
+            Err(_) => return Err(Fault::broken(format!("no connection in {CONNECT_TIME_MAX:?}"))),
+            Ok(connection) => connection.map_err(|error| Fault::broken(error.to_string()))?,
+        };
+        Ok(Link { connection, answer_time_max })
+    }
+}
+
+/// One connection. Clones share it; what is asked first is answered first.
+#[derive(Clone, Debug)]
+pub(super) struct Link {
+    connection: MultiplexedConnection,
+    answer_time_max: Duration,
+}
+
+impl Link {
+    /// Sends a command and waits for its answer. It is on its way once the future was polled.
+    ///
+    /// Dropping the future does not take the command back.
+    pub(super) async fn command(&self, command: &Cmd) -> Result<Value, Fault> {
+        let mut connection = self.connection.clone();
+        let answering = connection.send_packed_command(command);
+        match timeout(self.answer_time_max, answering).await {
+            Err(_) => Err(Fault::broken(format!("no answer in {:?}", self.answer_time_max))),
+            Ok(answer) => Ok(answer?.extract_error()?),
+        }
+    }
+
+    /// Runs a script.
+    pub(super) async fn run(
+        &self,
+        script: &'static Script,
+        keys: &Keys,
+        arguments: &[&[u8]],
+    ) -> Result<Answer, Fault> {
+        self.run_prepared(self.prepare(script, keys, arguments)).await
+    }
+
+    /// What is needed to run a script.
+    pub(super) fn prepare(
+        &self,
+        script: &'static Script,
+        keys: &Keys,
+        arguments: &[&[u8]],
+    ) -> Call {
+        Call { script, command: call("EVALSHA", &script.sha1, keys, arguments) }
+    }
+
+    /// Runs a script. The server is told its text where it does not know it.
+    pub(super) async fn run_prepared(&self, call: Call) -> Result<Answer, Fault> {
+        let Call { script, command } = call;
+        let value = match self.command(&command).await {
+            Err(fault) if fault.unknown_script => {
+                let mut load = redis::cmd("SCRIPT");
+                load.arg("LOAD").arg(&script.text);
+                self.command(&load).await?;
+                self.command(&command).await?
+            }
+            value => value?,
+        };
+        Answer::parse(value)
+    }
+}
+
+/// A script with its arguments.
+#[derive(Debug)]
+pub(super) struct Call {
+    script: &'static Script,
+    command: Cmd,
+}
+
+fn call(command: &str, script: &str, keys: &Keys, arguments: &[&[u8]]) -> Cmd {
+    let names = keys.all();
+    let mut call = redis::cmd(command);
+    call.arg(script).arg(names.len());
+    for name in names {
+        call.arg(name);
+    }
+    for argument in arguments {
+        call.arg(*argument);
+    }
+    call
+}

@@ -1,0 +1,80 @@
+//! Finds out which log the server has, makes one where there is none, and tells when one has lost
+//! its end. Knows nothing of who asks.
+//!
+//! A server loses what it held when it restarts without having written it down, or when a replica
+//! takes over that had not heard all. Positions that were given once would then be given again,
+//! for other events, and cursors would point to what their subscribers never saw. So the log gets
+//! a new incarnation as soon as anybody notices, and every cursor of the old one is told `reset`.
+
+use tidings_core::cursor::{Incarnation, Position};
+
+use super::format::VERSION;
+use super::link::{Fault, Link};
+use super::scripts::{self, Answer, Held, Keys};
+use super::shared::Shared;
+use crate::memory::random_incarnation;
+
+/// Opens the log that the server has, or makes one. Gives its format too.
+pub(super) async fn open(link: &Link, keys: &Keys) -> Result<(Held, String), Fault> {
+    let incarnation = random_incarnation();
+    let version = VERSION.to_string();
+    let arguments = [incarnation.as_str().as_bytes(), version.as_bytes()];
+    match link.run(&scripts::OPEN, keys, &arguments).await? {
+        Answer::Done(held, format) => {
+            Ok((held, format.and_then(scripts::text).unwrap_or_default()))
+        }
+        Answer::Other | Answer::Back => {
+            Err(Fault::refused("it answers what no script of ours does"))
+        }
+    }
+}
+
+impl Shared {
+    /// Learns which log the server has, after it has turned out to be another one than we knew.
+    pub(super) async fn meet(&self, link: &Link) -> Result<(), Fault> {
+        let (held, _) = open(link, &self.keys).await?;
+        if !self.hear(held) {
+            self.replace(held);
+        }
+        Ok(())
+    }
+
+    /// Gives the log a new incarnation, if it has still this one.
+    pub(super) async fn renew(&self, link: &Link, known: Incarnation) -> Result<(), Fault> {
+        let fresh = random_incarnation();
+        let arguments = [known.as_str().as_bytes(), fresh.as_str().as_bytes()];
+        link.run(&scripts::RENEW, &self.keys, &arguments).await?;
+        self.meet(link).await
+    }
+
+    /// Checks, over a connection that is new, that the server has still what it had: the log's
+    /// incarnation, its end, and its last event as we know it.
+    pub(super) async fn check(&self, link: &Link) -> Result<(), Fault> {
+        let (known, last) = {
+            let state = self.state.lock();
+            (state.held, state.last().cloned())
+        };
+        let position = last.as_ref().map_or(Position(0), |record| record.position);
+        let wanted = position.to_string();
+        let (held, found) = match link.run(&scripts::LOOK, &self.keys, &[wanted.as_bytes()]).await?
+        {
+            Answer::Done(held, found) if held.incarnation == known.incarnation => (held, found),
+            Answer::Done(..) | Answer::Other | Answer::Back => return self.meet(link).await,
+        };
+        let has_it = match &last {
+            // Where retention has passed it, nobody can tell.
+            Some(record) if record.position >= held.oldest => {
+                let entries = scripts::entries(found.unwrap_or_default())?;
+                entries.iter().any(|entry| {
+                    entry.records().unwrap_or_default().iter().any(|found| found == record)
+                })
+            }
+            _ => true,
+        };
+        if held.next < known.next || !has_it {
+            return self.renew(link, known.incarnation).await;
+        }
+        self.hear(held);
+        Ok(())
+    }
+}

@@ -1,0 +1,272 @@
+//! A log in Redis: a stream that many nodes append to and follow, so that they are one hub.
+//! Knows nothing of the nodes; each sees only the server.
+//!
+//! The keys, for the prefix `tidings`:
+//!
+//! | key | |
+//! |---|---|
+//! | `{tidings:0}:log` | the stream; an entry is a run of events, its id `<position>-<events>` |
+//! | `{tidings:0}:meta` | format, incarnation, next and oldest position, bytes, latest time |
+//! | `{tidings:0}:ids` | chosen ids and the position of the newest event with each |
+//! | `{tidings:0}:keys`, `…:keys-in-order` | idempotency keys and their uses |
+//! | `{tidings:0}:node:<name>` | the last answers to one node, should they get lost on the way |
+//!
+//! An append goes this way: [`group`] → [`writer`] → `scripts/append.lua`, one atomic step.
+//! What any node appends comes in through [`listen`] into [`shared`], where [`follow`] gets it; who
+//! is behind reads through [`reader`]. That the server has lost events is noticed in [`meet`].
+
+mod backoff;
+mod follow;
+mod format;
+mod group;
+mod link;
+mod listen;
+mod meet;
+mod options;
+mod reader;
+mod scripts;
+mod shared;
+mod sizes;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use parking_lot::Mutex;
+use tidings_core::cursor::{Position, Timestamp};
+use tidings_core::limits::{APPEND_TIME_MAX, APPENDS_WAITING_MAX, IDEMPOTENCY_TIME_MAX};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::{AbortHandle, JoinHandle};
+use tokio::time::{Instant, sleep, timeout_at};
+
+use self::backoff::Backoff;
+use self::follow::Follower;
+use self::format::VERSION;
+use self::group::{Waiting, batch_bytes};
+use self::link::{Dialer, Fault};
+use self::reader::Reader;
+use self::scripts::{Held, Keys};
+use self::shared::{Shared, State};
+use self::sizes::{
+    ANSWER_TIME_MAX, BATCH_BYTES_MAX, OPEN_TIME_MAX, RETRY_PAUSE_MAX, RETRY_PAUSE_MIN,
+    TRIM_ENTRIES_MAX,
+};
+use self::writer::Writer;
+use crate::memory::random_incarnation;
+use crate::{
+    Append, AppendError, Appended, Bounds, Follow, Log, Mark, Page, Read, ReadError, Usage,
+};
+
+pub use self::options::{
+    RedisAddress, RedisAddressError, RedisError, RedisOptions, RedisPrefix, RedisPrefixError,
+};
+
+/// A log in Redis. Dropping it without [`Log::close`] breaks its connections off.
+#[derive(Debug)]
+pub struct Redis {
+    shared: Arc<Shared>,
+    reader: Arc<Reader>,
+    /// Taken when the log is closed.
+    waiting: Mutex<Option<mpsc::Sender<Waiting>>>,
+    listener: AbortHandle,
+    /// Taken by whoever waits for its end.
+    writer: tokio::sync::Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Redis {
+    /// Opens the log that the server has, or makes one there. Tries for some seconds where the
+    /// server can't be reached: it may be starting too.
+    ///
+    /// # Errors
+    /// See [`RedisError`].
+    pub async fn open(options: RedisOptions) -> Result<Self, RedisError> {
+        let dialer = Dialer::new(&options)?;
+        // Not secret, only different: two nodes must not take each other's answers for theirs.
+        let node = format!("{}{}", random_incarnation(), random_incarnation());
+        let keys = Keys::new(&options.prefix, &node);
+        let (held, format) = first_contact(&dialer, &keys).await.map_err(|fault| {
+            RedisError::Unreachable { address: options.address.to_string(), reason: fault.reason }
+        })?;
+        if format != VERSION.to_string() {
+            return Err(RedisError::Version { found: format });
+        }
+        let (changed, _) = watch::channel(());
+        let shared = Arc::new(Shared {
+            dialer,
+            keys,
+            bytes_max: options.bytes_max,
+            age_max: options.age_max,
+            wait_replicas: options.wait_replicas,
+            state: Mutex::new(State::new(held)),
+            changed,
+        });
+        let reader = Arc::new(Reader::new(Arc::clone(&shared)));
+        let (sender, waiting) = mpsc::channel(APPENDS_WAITING_MAX);
+        let listener = tokio::spawn(listen::listen(Arc::clone(&shared))).abort_handle();
+        let writer =
+            Writer { shared: Arc::clone(&shared), waiting, under_way: VecDeque::new(), number: 1 };
+        let writer = tokio::sync::Mutex::new(Some(tokio::spawn(writer.run())));
+        Ok(Self { shared, reader, waiting: Mutex::new(Some(sender)), listener, writer })
+    }
+
+    /// Which of these could never be kept.
+    fn too_large(&self, batch: &[Append]) -> Option<AppendError> {
+        let bytes = batch_bytes(batch);
+        let bytes_max = self.shared.bytes_max.min(BATCH_BYTES_MAX);
+        (bytes > bytes_max).then_some(AppendError::TooLarge { bytes, bytes_max })
+    }
+
+    fn late(&self) -> AppendError {
+        let state = self.shared.state.lock();
+        let reason = state.mute.clone().or_else(|| state.deaf.clone());
+        drop(state);
+        let reason = reason.unwrap_or_else(|| self.shared.trouble("it does not answer"));
+        AppendError::Unavailable {
+            reason: format!(
+                "{reason}; what was sent to it may be kept all the same, so repeat it under the \
+                 same Idempotency-Key"
+            ),
+        }
+    }
+}
+
+async fn first_contact(dialer: &Dialer, keys: &Keys) -> Result<(Held, String), Fault> {
+    let deadline = Instant::now() + OPEN_TIME_MAX;
+    let mut backoff = Backoff::new(RETRY_PAUSE_MIN, RETRY_PAUSE_MAX);
+    loop {
+        let opened = match dialer.dial(ANSWER_TIME_MAX).await {
+            Ok(link) => meet::open(&link, keys).await,
+            Err(fault) => Err(fault),
+        };
+        match opened {
+            Err(fault) if fault.broken && Instant::now() < deadline => {
+                sleep(backoff.next()).await;
+            }
+            opened => return opened,
+        }
+    }
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        self.listener.abort();
+        if let Some(writer) = self.writer.get_mut().take() {
+            writer.abort();
+        }
+    }
+}
+
+#[async_trait]
+impl Log for Redis {
+    fn bounds(&self) -> Bounds {
+        self.shared.bounds()
+    }
+
+    async fn bounds_now(&self) -> Result<Bounds, ReadError> {
+        self.reader.look().await?;
+        Ok(self.shared.bounds())
+    }
+
+    async fn append(&self, batch: Vec<Append>) -> Result<Vec<Appended>, AppendError> {
+        let sender = self.waiting.lock().clone();
+        let Some(sender) = sender else { return Err(AppendError::Closed) };
+        if batch.is_empty() {
+            return Ok(Vec::new());
+        }
+        if let Some(error) = self.too_large(&batch) {
+            return Err(error);
+        }
+        let deadline = Instant::now() + APPEND_TIME_MAX;
+        let (answer, answered) = oneshot::channel();
+        let sending = sender.send(Waiting { batch, deadline, answer });
+        match timeout_at(deadline, sending).await {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) => return Err(AppendError::Closed),
+            Err(_) => return Err(self.late()),
+        }
+        // The log closes when nobody holds one.
+        drop(sender);
+        match timeout_at(deadline, answered).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) => Err(AppendError::Closed),
+            Err(_) => Err(self.late()),
+        }
+    }
+
+    async fn read(&self, read: Read<'_>) -> Result<Page, ReadError> {
+        let from = read.from.max(Position::FIRST);
+        let Bounds { oldest, next, .. } = self.bounds();
+        if from < oldest {
+            return Err(ReadError::Trimmed { oldest });
+        }
+        if from >= next {
+            return Ok(Page { records: Vec::new(), next: from });
+        }
+        self.reader.page(from, Some(read.selectors), read.events_max, read.bytes_max).await
+    }
+
+    async fn find(&self, mark: Mark<'_>) -> Result<Option<Position>, ReadError> {
+        match mark {
+            Mark::Id(id) => self.reader.find_id(id).await,
+            Mark::Last { events: 0, .. } => Ok(Some(self.bounds().next)),
+            Mark::Last { events, selectors } => {
+                self.reader.nth_last(events, selectors).await.map(Some)
+            }
+            Mark::Time(time) => self.reader.since(time).await.map(Some),
+        }
+    }
+
+    fn follow(&self, from: Position) -> Box<dyn Follow> {
+        Box::new(Follower::new(Arc::clone(&self.shared), Arc::clone(&self.reader), from))
+    }
+
+    async fn trim(&self, now: Timestamp) -> Result<(), String> {
+        let numbers = [
+            now.0,
+            self.shared.bytes_max,
+            u64::try_from(self.shared.age_max.as_millis()).unwrap_or(u64::MAX),
+            IDEMPOTENCY_TIME_MAX.as_millis() as u64,
+            TRIM_ENTRIES_MAX as u64,
+        ]
+        .map(|number| number.to_string());
+        let trimmed = self.reader.trim(&numbers.each_ref().map(String::as_str)).await;
+        match trimmed {
+            // That the server is away is told by `health`, and once by who follows.
+            Err(_) if self.shared.state.lock().deaf.is_some() => Ok(()),
+            Err(ReadError::Failed { reason }) => {
+                self.shared.state.lock().mute = Some(reason.clone());
+                Err(reason)
+            }
+            Ok(()) | Err(ReadError::Trimmed { .. }) => {
+                // It has just written something.
+                self.shared.state.lock().mute = None;
+                Ok(())
+            }
+        }
+    }
+
+    fn health(&self) -> Result<(), String> {
+        let state = self.shared.state.lock();
+        match state.deaf.as_ref().or(state.mute.as_ref()) {
+            Some(reason) => Err(reason.clone()),
+            None if state.closed => Err(AppendError::Closed.to_string()),
+            None => Ok(()),
+        }
+    }
+
+    fn usage(&self) -> Usage {
+        self.shared.usage()
+    }
+
+    async fn close(&self) {
+        drop(self.waiting.lock().take());
+        if let Some(writer) = self.writer.lock().await.take() {
+            // Were it to panic, then everybody was told already.
+            let _ = writer.await;
+        }
+        self.shared.change(|state| state.closed = true);
+    }
+}

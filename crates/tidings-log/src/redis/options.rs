@@ -1,0 +1,222 @@
+//! What a log in Redis is told when it is opened, and why it may refuse.
+//! Knows nothing of how it keeps to it.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use redis::{ConnectionInfo, IntoConnectionInfo};
+use tidings_core::limits::{LOG_AGE_MAX, LOG_BYTES_MAX};
+
+use super::format::VERSION;
+
+/// Where and how a log in Redis keeps events.
+#[derive(Clone, Debug)]
+pub struct RedisOptions {
+    /// The server.
+    pub address: RedisAddress,
+    /// What the names of the log's keys begin with: two logs in one database need two of them.
+    pub prefix: RedisPrefix,
+    /// Bytes of events. The oldest go first, an entry of the stream at a time.
+    pub bytes_max: u64,
+    /// How long an event is kept.
+    pub age_max: Duration,
+    /// Replicas that must have an event before it is acknowledged.
+    pub wait_replicas: u32,
+    /// A certificate authority that counts beside the system's own, as PEM.
+    pub authority: Option<Vec<u8>>,
+}
+
+impl RedisOptions {
+    /// The defaults: no replica is waited for, a week and a gibibyte are kept.
+    #[must_use]
+    pub fn new(address: RedisAddress) -> Self {
+        Self {
+            address,
+            prefix: RedisPrefix::default(),
+            bytes_max: LOG_BYTES_MAX,
+            age_max: LOG_AGE_MAX,
+            wait_replicas: 0,
+            authority: None,
+        }
+    }
+}
+
+/// Where a Redis server is: `redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE]`, with `rediss` by
+/// TLS. Prints itself without the password.
+#[derive(Clone)]
+pub struct RedisAddress {
+    pub(super) info: Arc<ConnectionInfo>,
+    shown: String,
+}
+
+/// The text is no address of a Redis server.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error(
+    "it is no address of a Redis server ({reason}): write redis://HOST:PORT, or \
+     rediss://USER:PASSWORD@HOST:PORT/DATABASE"
+)]
+pub struct RedisAddressError {
+    /// What is wrong. Nothing of the text, which may hold a password.
+    reason: &'static str,
+}
+
+impl FromStr for RedisAddress {
+    type Err = RedisAddressError;
+
+    fn from_str(text: &str) -> Result<Self, RedisAddressError> {
+        let wrong = |reason| RedisAddressError { reason };
+        let (scheme, rest) = text.split_once("://").ok_or(wrong("it has no scheme"))?;
+        if !matches!(scheme, "redis" | "rediss") {
+            return Err(wrong("the scheme is neither redis nor rediss"));
+        }
+        if rest.contains(['?', '#']) {
+            return Err(wrong("it takes nothing after a ? or #"));
+        }
+        let info = text.into_connection_info().map_err(|_| wrong("host, port or database"))?;
+        Ok(Self { info: Arc::new(info), shown: without_password(text) })
+    }
+}
+
+impl fmt::Display for RedisAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.shown)
+    }
+}
+
+impl fmt::Debug for RedisAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.shown)
+    }
+}
+
+impl PartialEq for RedisAddress {
+    fn eq(&self, other: &Self) -> bool {
+        self.shown == other.shown
+    }
+}
+
+impl Eq for RedisAddress {}
+
+/// The address with stars where the password stands.
+fn without_password(text: &str) -> String {
+    let Some((scheme, rest)) = text.split_once("://") else { return String::new() };
+    // The last one: a password may have one itself.
+    let Some((user, host)) = rest.rsplit_once('@') else { return text.to_owned() };
+    match user.split_once(':') {
+        Some((name, _)) => format!("{scheme}://{name}:***@{host}"),
+        None => format!("{scheme}://{user}@{host}"),
+    }
+}
+
+/// What the names of a log's keys begin with.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct RedisPrefix(String);
+
+/// The text is no prefix.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error(
+    "a prefix is made of 1 to {PREFIX_BYTES_MAX} letters, digits and the signs - _ . : such as \
+     tidings or shop:tidings"
+)]
+pub struct RedisPrefixError;
+
+const PREFIX_BYTES_MAX: usize = 64;
+
+impl FromStr for RedisPrefix {
+    type Err = RedisPrefixError;
+
+    fn from_str(text: &str) -> Result<Self, RedisPrefixError> {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:".contains(&byte);
+        let fits = (1..=PREFIX_BYTES_MAX).contains(&text.len());
+        if fits && text.bytes().all(plain) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(RedisPrefixError)
+        }
+    }
+}
+
+impl fmt::Display for RedisPrefix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl Default for RedisPrefix {
+    fn default() -> Self {
+        Self("tidings".to_owned())
+    }
+}
+
+/// Why a log in Redis was not opened.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum RedisError {
+    /// The certificate authority is none.
+    #[error("the certificate authority for Redis can't be used ({reason}): it has to be PEM")]
+    Authority {
+        /// What is wrong.
+        reason: String,
+    },
+    /// It can't be reached, or refuses.
+    #[error("can't open the log in Redis at {address}: {reason}")]
+    Unreachable {
+        /// Where, without the password.
+        address: String,
+        /// What is the matter.
+        reason: String,
+    },
+    /// A format that this program does not know.
+    #[error(
+        "the log in Redis has format {found}, and this program knows only format {VERSION}: use \
+         the version of Tidings that wrote it, or another redis-prefix"
+    )]
+    Version {
+        /// What it says.
+        found: String,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_shown_without_their_passwords() {
+        for (text, shown) in [
+            ("redis://127.0.0.1", "redis://127.0.0.1"),
+            ("redis://localhost:6380/3", "redis://localhost:6380/3"),
+            ("rediss://hub:secret@redis.example/0", "rediss://hub:***@redis.example/0"),
+            ("redis://:p%40ss@[::1]:1", "redis://:***@[::1]:1"),
+        ] {
+            let address: RedisAddress = text.parse().unwrap();
+            assert_eq!(address.to_string(), shown);
+            assert_eq!(format!("{address:?}"), shown);
+            assert_eq!(shown.parse::<RedisAddress>().unwrap(), address, "it can be read back");
+        }
+    }
+
+    #[test]
+    fn what_is_no_address_is_told_without_repeating_it() {
+        for text in [
+            "127.0.0.1:6379",
+            "http://:secret@127.0.0.1",
+            "redis://:secret@127.0.0.1/many",
+            "redis://:secret@127.0.0.1:port",
+            "redis://:secret@127.0.0.1?protocol=resp3",
+            "redis://",
+        ] {
+            let error = text.parse::<RedisAddress>().unwrap_err().to_string();
+            assert!(error.contains("redis://HOST:PORT") && !error.contains("secret"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_prefix_can_t_break_out_of_its_place() {
+        assert!("shop:tidings".parse::<RedisPrefix>().is_ok());
+        for text in ["", "a}b", "{a", "a b", "a\nb", &"x".repeat(65)] {
+            assert!(text.parse::<RedisPrefix>().is_err(), "{text:?}");
+        }
+    }
+}

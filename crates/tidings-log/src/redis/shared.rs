@@ -1,0 +1,183 @@
+//! What the parts of a log in Redis know together: which log it is, what it holds, its newest
+//! records, and whether the server is there. Knows nothing of connections.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use tidings_core::cursor::{Incarnation, Position};
+use tokio::sync::watch;
+
+use super::link::Dialer;
+use super::scripts::{Held, Keys};
+use super::sizes::RECENT_BYTES_MAX;
+use crate::{Bounds, Record, Usage};
+
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) dialer: Dialer,
+    pub(super) keys: Keys,
+    pub(super) bytes_max: u64,
+    pub(super) age_max: Duration,
+    pub(super) wait_replicas: u32,
+    /// A leaf: locked for a few lines, never across an await.
+    pub(super) state: Mutex<State>,
+    /// Says that `state` has changed.
+    pub(super) changed: watch::Sender<()>,
+}
+
+#[derive(Debug)]
+pub(super) struct State {
+    /// What the log holds, as far as this node has heard.
+    pub(super) held: Held,
+    /// How often the log became another one.
+    pub(super) generation: u64,
+    /// The records right before `followed`, as many as there is room for.
+    recent: VecDeque<Arc<Record>>,
+    recent_bytes: usize,
+    /// The position after the last record that the server has told us of. It may be behind
+    /// `held.next`: an append is answered before its events come back to be delivered.
+    pub(super) followed: Position,
+    /// Why nothing can be followed now.
+    pub(super) deaf: Option<String>,
+    /// Why nothing can be appended now.
+    pub(super) mute: Option<String>,
+    /// Nothing is appended any more.
+    pub(super) closed: bool,
+    /// Nothing is followed any more.
+    pub(super) ended: bool,
+}
+
+impl State {
+    pub(super) fn new(held: Held) -> Self {
+        Self {
+            held,
+            generation: 0,
+            recent: VecDeque::new(),
+            recent_bytes: 0,
+            followed: held.next,
+            deaf: None,
+            mute: None,
+            closed: false,
+            ended: false,
+        }
+    }
+
+    /// The last record that was followed, if it is still here.
+    pub(super) fn last(&self) -> Option<&Arc<Record>> {
+        self.recent.back()
+    }
+
+    /// At most `max` records from a position on; `None` where it is before the first one here.
+    pub(super) fn recent_from(&self, from: Position, max: usize) -> Option<Vec<Arc<Record>>> {
+        let first = self.followed.0 - self.recent.len() as u64;
+        let skip = usize::try_from(from.0.checked_sub(first)?).ok()?;
+        let skip = skip.min(self.recent.len());
+        let end = skip.saturating_add(max).min(self.recent.len());
+        Some(self.recent.range(skip..end).cloned().collect())
+    }
+
+    fn forget_recent(&mut self, followed: Position) {
+        self.recent.clear();
+        self.recent_bytes = 0;
+        self.followed = followed;
+    }
+}
+
+impl Shared {
+    pub(super) fn bounds(&self) -> Bounds {
+        let Held { incarnation, oldest, next, .. } = self.state.lock().held;
+        Bounds { incarnation, oldest, next }
+    }
+
+    pub(super) fn usage(&self) -> Usage {
+        let held = self.state.lock().held;
+        Usage { events: held.next.0.saturating_sub(held.oldest.0), bytes: held.bytes }
+    }
+
+    pub(super) fn incarnation(&self) -> Incarnation {
+        self.state.lock().held.incarnation
+    }
+
+    /// Takes over what an answer says of the log, unless a later one has said more. Answers of
+    /// several connections come in any order, but positions only grow. `false`: it is another
+    /// log than the one we know.
+    pub(super) fn hear(&self, held: Held) -> bool {
+        let mut state = self.state.lock();
+        if state.held.incarnation != held.incarnation {
+            return false;
+        }
+        if held.next > state.held.next || held.oldest >= state.held.oldest {
+            state.held.bytes = held.bytes;
+        }
+        state.held.next = state.held.next.max(held.next);
+        state.held.oldest = state.held.oldest.max(held.oldest);
+        true
+    }
+
+    /// The log is another one now: followers go on at its end.
+    pub(super) fn replace(&self, held: Held) {
+        {
+            let mut state = self.state.lock();
+            if state.held.incarnation == held.incarnation {
+                return;
+            }
+            state.held = held;
+            state.generation += 1;
+            state.forget_recent(held.next);
+        }
+        self.changed.send_replace(());
+    }
+
+    /// Adds records that the server has told us of, which were asked for in this generation.
+    pub(super) fn push(&self, generation: u64, records: Vec<Arc<Record>>) {
+        {
+            let mut state = self.state.lock();
+            if state.generation != generation {
+                return;
+            }
+            for record in records {
+                if record.position < state.followed {
+                    continue;
+                }
+                if record.position > state.followed {
+                    // Retention was faster than we are.
+                    state.forget_recent(record.position);
+                }
+                state.followed = record.position.next();
+                state.recent_bytes += record.event.weight();
+                state.recent.push_back(record);
+            }
+            while state.recent_bytes > RECENT_BYTES_MAX && state.recent.len() > 1 {
+                let Some(oldest) = state.recent.pop_front() else { break };
+                state.recent_bytes -= oldest.event.weight();
+            }
+            state.held.next = state.held.next.max(state.followed);
+        }
+        self.changed.send_replace(());
+    }
+
+    /// Nothing can be followed, and why; or it can again.
+    pub(super) fn set_deaf(&self, reason: Option<String>) {
+        let reason = reason.map(|reason| self.trouble(&reason));
+        self.state.lock().deaf = reason;
+        self.changed.send_replace(());
+    }
+
+    /// Nothing can be appended, and why; or it can again.
+    pub(super) fn set_mute(&self, reason: Option<String>) {
+        let reason = reason.map(|reason| self.trouble(&reason));
+        self.state.lock().mute = reason;
+    }
+
+    /// A sentence for the operator.
+    pub(super) fn trouble(&self, reason: &str) -> String {
+        format!("Redis at {}: {reason}", self.dialer.address())
+    }
+
+    pub(super) fn change(&self, change: impl FnOnce(&mut State)) {
+        change(&mut self.state.lock());
+        self.changed.send_replace(());
+    }
+}

@@ -1,0 +1,147 @@
+//! The log in Redis, against servers of the tests' own.
+
+mod faults;
+mod proxy;
+mod server;
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use tidings_core::event::{Data, Event, EventId, IdempotencyKey, Topic};
+use tidings_core::topic::{Selector, Selectors};
+
+use self::server::{Server, options};
+use super::*;
+use crate::conformance::{self, Settings};
+
+/// A log of its own in the server.
+async fn fresh(server: &Server, settings: Settings) -> Redis {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    let prefix = format!("test-{number}").parse().unwrap();
+    let Settings { bytes_max, age_max } = settings;
+    let options = RedisOptions { prefix, bytes_max, age_max, ..server.options() };
+    Redis::open(options).await.unwrap()
+}
+
+#[tokio::test]
+async fn redis_keeps_the_promises() {
+    let server = Server::start();
+    conformance::run(async |settings| fresh(&server, settings).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn redis_keeps_the_promises_on_several_threads() {
+    let server = Server::start();
+    conformance::run(async |settings| fresh(&server, settings).await).await;
+}
+
+#[tokio::test]
+async fn a_log_that_is_opened_again_is_the_same() {
+    let server = Server::start();
+    let append = |data: &'static str| {
+        let event = Event::new(Topic::parse("t").unwrap(), Data::from(data));
+        vec![Append { event, key: None, time: Timestamp(1_767_225_600_000) }]
+    };
+    let log = Redis::open(server.options()).await.unwrap();
+    log.append(append("1")).await.unwrap();
+    let bounds = log.bounds();
+    log.close().await;
+    drop(log);
+    let log = Redis::open(server.options()).await.unwrap();
+    assert_eq!(log.bounds(), bounds);
+    assert_eq!(log.append(append("2")).await.unwrap()[0].position, Position(2));
+}
+
+#[tokio::test]
+async fn users_databases_and_prefixes_are_kept_apart() {
+    let server = Server::start();
+    // What the documentation says that a user needs.
+    let needed = ["+@read", "+@write", "+@scripting", "+@connection", "+time", "+wait"];
+    let user = ["ACL", "SETUSER", "hub", "on", ">secret", "~{mine:0}:*"];
+    server.ask(&[&user[..], &needed[..]].concat());
+    let open = async |user: &str, database: &str, prefix: &str| {
+        let mut options = options(server.port(), user);
+        options.address = format!("{}/{database}", address(user, server.port())).parse().unwrap();
+        options.prefix = prefix.parse().unwrap();
+        Redis::open(options).await
+    };
+    let one = open("hub:secret@", "0", "mine").await.unwrap();
+    let other = open("", "3", "mine").await.unwrap();
+    assert_ne!(one.bounds().incarnation, other.bounds().incarnation);
+    let mut follower = one.follow(Position(1));
+    let mut event = Event::new(Topic::parse("t").unwrap(), Data::from("x"));
+    event.id = Some(EventId::parse("i").unwrap());
+    let key = Some(IdempotencyKey::parse("k").unwrap());
+    one.append(vec![Append { event, key, time: Timestamp(0) }]).await.unwrap();
+    one.trim(Timestamp(0)).await.unwrap();
+    assert_eq!(one.find(Mark::Time(Timestamp(0))).await, Ok(Some(Position(1))));
+    assert_eq!(follower.next().await.unwrap().len(), 1);
+    let denied = open("hub:secret@", "0", "theirs").await.unwrap_err().to_string();
+    assert!(denied.contains("no permissions") && !denied.contains("secret"), "{denied}");
+    let wrong = open("hub:guessed@", "0", "mine").await.unwrap_err().to_string();
+    assert!(wrong.contains("hub:***@") && !wrong.contains("guessed"), "{wrong}");
+}
+
+fn address(user: &str, port: u16) -> String {
+    format!("redis://{user}127.0.0.1:{port}")
+}
+
+#[tokio::test]
+async fn what_is_let_go_of_leaves_nothing_behind() {
+    let server = Server::start();
+    let options = RedisOptions { bytes_max: 64 * 1024, ..server.options() };
+    let log = Redis::open(options).await.unwrap();
+    let time = Timestamp(1_767_225_600_000);
+    for number in 0..500 {
+        let mut event = Event::new(Topic::parse("t").unwrap(), Data::from("x".repeat(1000)));
+        event.id = Some(EventId::parse(&format!("id {number}")).unwrap());
+        let key = Some(IdempotencyKey::parse(&format!("k{number}")).unwrap());
+        log.append(vec![Append { event, key, time }]).await.unwrap();
+    }
+    let count = |command: &str, key: &str| match server.ask(&[command, key]) {
+        redis::Value::Int(count) => count,
+        other => panic!("{other:?}"),
+    };
+    let kept = i64::try_from(log.usage().events).unwrap();
+    assert!((40..64).contains(&kept), "{kept}");
+    assert_eq!(count("XLEN", "{tidings:0}:log"), kept);
+    assert_eq!(count("HLEN", "{tidings:0}:ids"), kept);
+    assert_eq!(count("HLEN", "{tidings:0}:keys"), 500);
+    let later = Timestamp(time.0 + IDEMPOTENCY_TIME_MAX.as_millis() as u64 + 1);
+    log.trim(later).await.unwrap();
+    assert_eq!(count("HLEN", "{tidings:0}:keys"), 0);
+    assert_eq!(count("LLEN", "{tidings:0}:keys-in-order"), 0);
+}
+
+#[tokio::test]
+async fn what_others_have_put_there_is_an_error() {
+    let server = Server::start();
+    server.ask(&["SET", "{tidings:0}:meta", "mine"]);
+    let error = Redis::open(server.options()).await.unwrap_err().to_string();
+    assert!(error.contains("WRONGTYPE"), "{error}");
+    server.ask(&["DEL", "{tidings:0}:meta"]);
+    let log = Redis::open(server.options()).await.unwrap();
+    server.ask(&["HSET", "{tidings:0}:meta", "next", "2"]);
+    server.ask(&["XADD", "{tidings:0}:log", "1-1", "hello", "world", "b", "1"]);
+    log.bounds_now().await.unwrap();
+    let selectors = Selectors::from(Selector::parse("*").unwrap());
+    let read = Read { from: Position(1), selectors: &selectors, events_max: 9, bytes_max: 9999 };
+    let Err(ReadError::Failed { reason }) = log.read(read).await else { panic!("it is none") };
+    assert!(reason.contains("redis-prefix"), "{reason}");
+    server.ask(&["HSET", "{tidings:0}:meta", "format", "2"]);
+    let newer = Redis::open(server.options()).await.unwrap_err();
+    assert_eq!(newer, RedisError::Version { found: "2".into() });
+}
+
+#[tokio::test]
+async fn a_server_that_is_not_there_is_named() {
+    let port = {
+        let server = Server::start();
+        server.port()
+    };
+    let options = options(port, "hub:secret@");
+    let started = Instant::now();
+    let error = Redis::open(options).await.unwrap_err().to_string();
+    assert!(error.contains(&format!("redis://hub:***@127.0.0.1:{port}")), "{error}");
+    assert!(started.elapsed() < 3 * OPEN_TIME_MAX, "it does not try for ever");
+}
