@@ -103,6 +103,7 @@ pub(crate) struct ServeArgs {
 const SERVE_HELP: &str = "\
 Examples:
   tidings serve --listen 127.0.0.1:8080 --log disk:/var/lib/tidings
+  tidings serve --log redis://redis.internal:6379       (as one of many nodes)
   tidings serve --log memory --keep-bytes 256MiB --keep-age 1h
   tidings serve --listen 0.0.0.0:443 --tls-cert fullchain.pem --tls-key privkey.pem
   tidings serve --dev-tls --listen unix:/run/tidings.sock --listen 127.0.0.1:3000

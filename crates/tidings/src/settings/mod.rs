@@ -64,6 +64,12 @@ pub(crate) struct Settings {
     pub(crate) publishes_per_address: Rate,
     pub(crate) publishes_per_key: Rate,
     pub(crate) renew_before: Duration,
+    #[cfg(feature = "redis")]
+    pub(crate) redis_ca: Option<PathBuf>,
+    #[cfg(feature = "redis")]
+    pub(crate) redis_prefix: tidings_log::RedisPrefix,
+    #[cfg(feature = "redis")]
+    pub(crate) redis_wait_replicas: u32,
     pub(crate) retry: Duration,
     pub(crate) selectors_max: usize,
     pub(crate) shards: NonZero<usize>,
@@ -107,6 +113,12 @@ impl Default for Settings {
             publishes_per_address: hub.publishes_per_address,
             publishes_per_key: hub.publishes_per_key,
             renew_before: hub.renew_before,
+            #[cfg(feature = "redis")]
+            redis_ca: None,
+            #[cfg(feature = "redis")]
+            redis_prefix: tidings_log::RedisPrefix::default(),
+            #[cfg(feature = "redis")]
+            redis_wait_replicas: 0,
             retry: hub.retry,
             selectors_max: hub.selectors_max,
             shards: hub.shards,
@@ -137,6 +149,8 @@ impl Settings {
         self.keep_bytes.unwrap_or(match self.log {
             Keep::Disk(_) => limits::LOG_BYTES_MAX,
             Keep::Memory => limits::MEMORY_LOG_BYTES_MAX,
+            #[cfg(feature = "redis")]
+            Keep::Redis(_) => limits::LOG_BYTES_MAX,
         })
     }
 

@@ -148,8 +148,9 @@ pub(crate) static TABLE: &[Setting] = &[
         key: "log",
         shape: Shape::One("WHERE"),
         scope: Scope::ServeAndDemo,
-        help: "Where events are kept: disk:PATH (a directory, made if it is not there) or memory \
-               (forgotten at exit)",
+        help: "Where events are kept: disk:PATH (a directory, made if it is not there), memory \
+               (forgotten at exit), or redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE] (rediss by \
+               TLS), where many nodes are one hub",
         read: |settings, values| read_one(&mut settings.log, values, values::keep),
         show: |settings| settings.log.to_string(),
     },
@@ -165,6 +166,51 @@ pub(crate) static TABLE: &[Setting] = &[
             })
         },
         show: |settings| settings.sync.to_string(),
+    },
+    #[cfg(feature = "redis")]
+    Setting {
+        key: "redis-prefix",
+        shape: Shape::One("NAME"),
+        scope: Scope::Serve,
+        help: "What the names of the log's keys in Redis begin with: nodes with the same are one hub",
+        read: |settings, values| {
+            read_one(&mut settings.redis_prefix, values, |text| {
+                text.parse().map_err(|error: tidings_log::RedisPrefixError| error.to_string())
+            })
+        },
+        show: |settings| settings.redis_prefix.to_string(),
+    },
+    #[cfg(feature = "redis")]
+    Setting {
+        key: "redis-wait-replicas",
+        shape: Shape::One("N"),
+        scope: Scope::Serve,
+        help: "Replicas of Redis that must have an event before its publish is acknowledged",
+        read: |settings, values| {
+            read_one(&mut settings.redis_wait_replicas, values, |text| match text.parse() {
+                Ok(replicas) if replicas <= values::REPLICAS_MAX => Ok(replicas),
+                _ => Err(format!(
+                    "\"{text}\" is no number of replicas from 0 to {}",
+                    values::REPLICAS_MAX
+                )),
+            })
+        },
+        show: |settings| settings.redis_wait_replicas.to_string(),
+    },
+    #[cfg(feature = "redis")]
+    Setting {
+        key: "redis-ca",
+        shape: Shape::One("FILE"),
+        scope: Scope::Serve,
+        help: "The certificate authority of a rediss:// server, as PEM; the system's own unless set",
+        read: |settings, values| {
+            read_one(&mut settings.redis_ca, values, |text| {
+                Ok((!text.is_empty()).then(|| text.into()))
+            })
+        },
+        show: |settings| {
+            settings.redis_ca.as_ref().map_or_else(String::new, |path| path.display().to_string())
+        },
     },
     Setting {
         key: "keep-bytes",

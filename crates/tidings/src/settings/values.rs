@@ -8,6 +8,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use bytesize::ByteSize;
+#[cfg(feature = "redis")]
+use tidings_log::{RedisAddress, RedisAddressError};
 use tidings_server::config::Rate;
 use tracing_subscriber::EnvFilter;
 
@@ -23,6 +25,10 @@ pub(super) const THREADS_MAX: usize = 1024;
 /// More a second than any hub can do.
 const RATE_MAX: u32 = 100_000_000;
 
+/// More replicas than that nobody waits for.
+#[cfg(feature = "redis")]
+pub(super) const REPLICAS_MAX: u32 = 100;
+
 /// Where events are kept.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(crate) enum Keep {
@@ -30,6 +36,9 @@ pub(crate) enum Keep {
     Disk(PathBuf),
     /// In memory.
     Memory,
+    /// In a Redis server.
+    #[cfg(feature = "redis")]
+    Redis(RedisAddress),
 }
 
 impl fmt::Display for Keep {
@@ -37,6 +46,8 @@ impl fmt::Display for Keep {
         match self {
             Self::Disk(path) => write!(f, "disk:{}", path.display()),
             Self::Memory => f.write_str("memory"),
+            #[cfg(feature = "redis")]
+            Self::Redis(address) => address.fmt(f),
         }
     }
 }
@@ -172,12 +183,23 @@ pub(super) fn keep(text: &str) -> Result<Keep, String> {
     match text.split_once(':') {
         Some(("disk", path)) if !path.is_empty() => Ok(Keep::Disk(path.into())),
         None if text == "memory" => Ok(Keep::Memory),
-        Some(("redis" | "rediss" | "nats", _)) => Err(format!(
-            "\"{text}\": this build keeps events on disk or in memory only: disk:PATH or memory"
-        )),
+        // Not repeated in the error: there may be a password in it.
+        #[cfg(feature = "redis")]
+        Some(("redis" | "rediss", _)) => {
+            text.parse().map(Keep::Redis).map_err(|error: RedisAddressError| error.to_string())
+        }
+        #[cfg(not(feature = "redis"))]
+        Some(("redis" | "rediss", _)) => {
+            Err("this build keeps events on disk or in memory only: disk:PATH or memory".into())
+        }
+        Some(("nats", _)) => {
+            Err("this build has no log in NATS: write redis://HOST:PORT for many \
+                                  nodes, disk:PATH or memory for one"
+                .into())
+        }
         _ => Err(format!(
-            "\"{text}\" is no place for events: write disk:PATH, such as disk:./tidings-data, or \
-             memory"
+            "\"{text}\" is no place for events: write disk:PATH, such as disk:./tidings-data, \
+             memory, or redis://HOST:PORT"
         )),
     }
 }

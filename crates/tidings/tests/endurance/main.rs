@@ -13,4 +13,5 @@ mod shutdown;
 mod stalled;
 #[path = "../support/mod.rs"]
 mod support;
+#[allow(dead_code, reason = "the tests of nodes use it too, each a part of it")]
 mod wire;

@@ -177,10 +177,27 @@ impl Stream {
         Self::read(stream)
     }
 
+    /// Opens one as above; an error where it is refused for the moment.
+    pub(crate) fn try_open(address: &str, path: &str, last: Option<&str>) -> io::Result<Self> {
+        let mut stream = connect(address)?;
+        stream.write_all(stream_request(path, last).as_bytes())?;
+        let mut reader = BufReader::new(stream);
+        let head = Head::read(&mut reader)?;
+        if head.status == 503 {
+            Err(io::ErrorKind::Interrupted.into())
+        } else {
+            Self::after(head, reader)
+        }
+    }
+
     /// Reads one whose request has been sent.
     pub(crate) fn read(bytes: impl Read + Send + 'static) -> io::Result<Self> {
         let mut reader = BufReader::new(bytes);
         let head = Head::read(&mut reader)?;
+        Self::after(head, reader)
+    }
+
+    fn after(head: Head, reader: impl BufRead + Send + 'static) -> io::Result<Self> {
         assert_eq!(head.status, 200, "{head:?}");
         assert!(head.is_chunked(), "{head:?}");
         let (reader, decoder) = (Box::new(reader), Decoder::new(EVENT_BYTES_MAX));

@@ -16,6 +16,8 @@ use std::sync::Arc;
 use anyhow::Context;
 use tidings_core::limits::CONNECTIONS_MAX;
 use tidings_log::{Disk, DiskOptions, Log, Memory, MemoryOptions};
+#[cfg(feature = "redis")]
+use tidings_log::{Redis, RedisOptions};
 use tidings_server::{Config, Hub, api};
 
 use self::restart::{Restart, Successor};
@@ -84,6 +86,25 @@ pub(super) async fn open_log(settings: &Settings) -> anyhow::Result<Arc<dyn Log>
                 tracing::warn!("cut {bytes_cut} bytes off the log: a write that a crash broke off");
             }
             Ok(Arc::new(disk))
+        }
+        #[cfg(feature = "redis")]
+        Keep::Redis(address) => {
+            let authority = match &settings.redis_ca {
+                None => None,
+                Some(path) => Some(
+                    std::fs::read(path)
+                        .with_context(|| format!("can't read {} (redis-ca)", path.display()))?,
+                ),
+            };
+            let options = RedisOptions {
+                address: address.clone(),
+                prefix: settings.redis_prefix.clone(),
+                bytes_max,
+                age_max,
+                wait_replicas: settings.redis_wait_replicas,
+                authority,
+            };
+            Ok(Arc::new(Redis::open(options).await?))
         }
     }
 }

@@ -1,0 +1,95 @@
+//! A redis-server for one test, and hubs on it.
+//! Knows nothing of what is tested.
+
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use crate::support::{Server, port_to_come_back_to, tidings, until};
+
+/// A running redis-server. Dropping it kills it.
+pub(crate) struct Redis {
+    directory: TempDir,
+    flags: Vec<&'static str>,
+    child: Option<Child>,
+    pub(crate) port: u16,
+}
+
+impl Redis {
+    /// One that forgets all when it ends.
+    pub(crate) fn forgetful() -> Self {
+        Self::with(&["--save", "", "--appendonly", "no"])
+    }
+
+    /// One that keeps what it has acknowledged, whatever happens to it.
+    pub(crate) fn durable() -> Self {
+        Self::with(&["--appendonly", "yes", "--appendfsync", "always"])
+    }
+
+    fn with(flags: &[&'static str]) -> Self {
+        let directory = TempDir::new().unwrap();
+        let port = port_to_come_back_to();
+        let mut redis = Self { directory, flags: flags.to_vec(), child: None, port };
+        redis.up();
+        redis
+    }
+
+    /// Starts it where it was.
+    pub(crate) fn up(&mut self) {
+        let mut command = Command::new("redis-server");
+        command.args(["--bind", "127.0.0.1", "--port", &self.port.to_string(), "--dir"]);
+        command.arg(self.directory.path()).args(["--loglevel", "warning"]).args(&self.flags);
+        command.stdin(Stdio::null()).stdout(Stdio::null());
+        self.child = Some(command.spawn().expect("redis-server starts: is it installed?"));
+        until("redis-server answers", || {
+            self.try_ask("PING").filter(|answer| answer.starts_with("+PONG"))
+        });
+    }
+
+    /// Kills it.
+    pub(crate) fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    /// Runs a command there; the answer as it comes.
+    #[track_caller]
+    pub(crate) fn ask(&self, command: &str) -> String {
+        self.try_ask(command).expect("it answers")
+    }
+
+    fn try_ask(&self, command: &str) -> Option<String> {
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).ok()?;
+        stream.set_read_timeout(Some(Duration::from_secs(10))).ok()?;
+        stream.write_all(format!("{command}\r\n").as_bytes()).ok()?;
+        let mut answer = vec![0; 4096];
+        let bytes = stream.read(&mut answer).ok()?;
+        (bytes > 0).then(|| String::from_utf8_lossy(&answer[..bytes]).into_owned())
+    }
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// The command of a hub on the server behind this port.
+pub(crate) fn node(directory: &Path, listen: &str, port: u16) -> Command {
+    let mut command = tidings(directory);
+    let log = format!("redis://127.0.0.1:{port}");
+    command.args(["serve", "--listen", listen, "--log", &log, "--heartbeat", "1s"]);
+    command
+}
+
+/// A hub on the server behind this port.
+pub(crate) fn start(port: u16) -> Server {
+    let directory = TempDir::new().unwrap();
+    Server::start_by(&mut node(directory.path(), "127.0.0.1:0", port))
+}
