@@ -259,15 +259,15 @@ impl Access {
             };
         }
         let token = Unchecked::parse(text)?;
-        let mut known = inner.known();
-        if !token.has_key(&known.iter().flat_map(|keys| keys.iter()).collect::<Vec<_>>()) {
+        let mut rights = inner.rights(&token);
+        let unknown = matches!(rights, Err(Refusal::UnknownKey { .. } | Refusal::Signature));
+        if unknown && !inner.is_named(&token) && !inner.remotes.is_empty() {
+            // Its key may be a new one. That others were tried does not say that it is none.
             for remote in &inner.remotes {
                 remote.refresh().await;
             }
-            known = inner.known();
+            rights = inner.rights(&token);
         }
-        let keys: Vec<_> = known.iter().flat_map(|keys| keys.iter()).collect();
-        let rights = token::rights(&token, &keys, &inner.demands, now());
         match rights {
             Ok(rights) => Ok(Caller { rights: Some(Arc::new(rights)), by: By::Token }),
             // Perhaps it would be known, if we could ask.
@@ -290,14 +290,8 @@ impl Access {
         let allowed = rights.publish.as_ref();
         let refused = topics.iter().find(|topic| !allowed.is_some_and(|a| a.matches_topic(topic)));
         let Some(topic) = refused else { return Ok(()) };
-        let refusal =
-            Refusal::Publish { topic: shown(topic.as_str()), covers: Listed(allowed).to_string() };
-        tracing::info!(
-            rule = refusal.rule(),
-            subject = caller.subject().map_or("-", |subject| subject),
-            "{refusal}"
-        );
-        Err(refusal)
+        let (topic, covers) = (shown(topic.as_str()), Listed(allowed).to_string());
+        Err(caller.refuse(Refusal::Publish { topic, covers }))
     }
 
     /// Whether somebody may begin to publish at all, before a topic is known: so that a body of
@@ -329,16 +323,9 @@ impl Access {
             let allowed = rights.subscribe.as_ref();
             let refused = asked.iter().find(|asked| !allowed.is_some_and(|a| a.cover(asked)));
             if let Some(selector) = refused {
-                let refusal = Refusal::Subscribe {
-                    selector: shown(&selector.to_string()),
-                    covers: Listed(allowed).to_string(),
-                };
-                tracing::info!(
-                    rule = refusal.rule(),
-                    subject = caller.subject().map_or("-", |subject| subject),
-                    "{refusal}"
-                );
-                return Err(refusal);
+                let (selector, covers) =
+                    (shown(&selector.to_string()), Listed(allowed).to_string());
+                return Err(caller.refuse(Refusal::Subscribe { selector, covers }));
             }
         }
         Ok(rights.private(asked))
@@ -350,12 +337,17 @@ impl Access {
     /// Where that one has shown no token, or its rights are too many for an address.
     pub fn issue_ticket(&self, caller: &Caller) -> Result<Ticket, Refusal> {
         let rights = match caller.by {
-            By::Nothing => return Err(Refusal::TicketNeedsToken { what: "nobody" }),
-            By::Ticket => return Err(Refusal::TicketNeedsToken { what: "another ticket" }),
+            By::Nothing => {
+                return Err(caller.refuse(Refusal::TicketNeedsToken { what: "nobody" }));
+            }
+            By::Ticket => {
+                return Err(caller.refuse(Refusal::TicketNeedsToken { what: "another ticket" }));
+            }
             By::Token => caller.live_rights("a ticket")?,
         };
         let inner = &*self.inner;
-        tickets::issue(rights, &inner.ticket_key(), inner.ticket_time, now())
+        let ticket = tickets::issue(rights, &inner.ticket_key(), inner.ticket_time, now());
+        ticket.map_err(|refusal| caller.refuse(refusal))
     }
 
     /// Whether tokens are checked.
@@ -372,12 +364,27 @@ impl Access {
 
 impl Caller {
     fn live_rights(&self, action: &'static str) -> Result<&Rights, Refusal> {
-        let rights = self.rights().ok_or(Refusal::TokenNeeded { action })?;
+        let Some(rights) = self.rights() else {
+            return Err(self.refuse(Refusal::TokenNeeded { action }));
+        };
         match rights.expires {
             // It counted when the request came, but that may be long ago.
-            Some(at) if at <= now() => Err(Refusal::Expired { what: "the token", at }),
+            Some(at) if at <= now() => Err(self.refuse(Refusal::Expired { what: "the token", at })),
             _ => Ok(rights),
         }
+    }
+
+    /// Tells the log: of those who are known what the operator should know, of strangers only who
+    /// asks for it, since they can write as much as they like.
+    fn refuse(&self, refusal: Refusal) -> Refusal {
+        match (self.rights(), self.subject()) {
+            (None, _) => tracing::debug!(rule = refusal.rule(), "{refusal}"),
+            (Some(_), None) => tracing::info!(rule = refusal.rule(), "{refusal}"),
+            (Some(_), Some(subject)) => {
+                tracing::info!(rule = refusal.rule(), %subject, "{refusal}");
+            }
+        }
+        refusal
     }
 }
 
@@ -387,6 +394,20 @@ impl Inner {
         let files = self.files.iter().map(|file| Known::Shared(file.value()));
         let remotes = self.remotes.iter().map(|remote| Known::Shared(remote.keys()));
         [Known::Ours(&self.secret)].into_iter().chain(files).chain(remotes).collect()
+    }
+
+    /// The rights of a token by the keys that are known now.
+    fn rights(&self, token: &Unchecked<'_>) -> Result<Rights, Refusal> {
+        let known = self.known();
+        let keys: Vec<_> = known.iter().flat_map(|keys| keys.iter()).collect();
+        token::rights(token, &keys, &self.demands, now())
+    }
+
+    /// Whether a key has the name that a token gives for its own.
+    fn is_named(&self, token: &Unchecked<'_>) -> bool {
+        let known = self.known();
+        let mut keys = known.iter().flat_map(|keys| keys.iter());
+        token.kid().is_some_and(|kid| keys.any(|key| key.kid.as_deref() == Some(kid)))
     }
 
     fn ticket_key(&self) -> Arc<TicketKey> {

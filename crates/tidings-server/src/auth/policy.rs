@@ -121,7 +121,7 @@ pub enum AccessError {
     #[error("there are no random numbers for a key of tickets: {0}")]
     Random(getrandom::Error),
     /// The secret of the settings.
-    #[error("the secret {0} (TIDINGS_JWT_SECRET)")]
+    #[error("TIDINGS_JWT_SECRET {0}")]
     Secret(KeysError),
     /// No client for addresses of keys.
     #[error("jwks-url needs TLS, which can't be set up: {0}")]

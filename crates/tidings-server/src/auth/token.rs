@@ -55,11 +55,6 @@ impl<'a> Unchecked<'a> {
         self.header.kid.as_deref()
     }
 
-    /// Whether one of the keys could have signed it.
-    pub(super) fn has_key(&self, keys: &[&Key]) -> bool {
-        !keys::candidates(keys, self.kid(), self.header.alg).is_empty()
-    }
-
     /// Whether it says that it is a ticket.
     pub(super) fn is_ticket(&self) -> bool {
         self.header.typ.as_deref().is_some_and(|typ| typ.eq_ignore_ascii_case(TICKET_TYPE))

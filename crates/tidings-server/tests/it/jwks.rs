@@ -79,8 +79,12 @@ impl Issuer {
     }
 
     fn world(&self) -> World {
+        World::guarded(self.policy())
+    }
+
+    fn policy(&self) -> Policy {
         let jwks_urls = vec![JwksUrl::parse(&self.url).unwrap()];
-        World::guarded(Policy { jwks_urls, ..Policy::default() })
+        Policy { jwks_urls, ..Policy::default() }
     }
 
     fn asked(&self) -> usize {
@@ -112,6 +116,26 @@ async fn keys_are_fetched_when_a_token_names_one_that_is_not_there() {
     // A new key of the same name is another key, and needs nobody's leave to be wrong.
     let (status, text) = publish(&world, &Key::new("new")).await;
     assert!(status == 401 && text.contains("signature is wrong"), "{text}");
+}
+
+#[tokio::test]
+async fn a_key_without_a_name_does_not_hide_that_a_new_one_is_needed() {
+    let (issuer, [old, new, file]) = (Issuer::start().await, ["old", "new", "file"].map(Key::new));
+    issuer.offers(&[&old]);
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("jwk.json");
+    let mut jwk = file.public();
+    jwk.as_object_mut().unwrap().remove("kid");
+    std::fs::write(&path, jwk.to_string()).unwrap();
+    let world = World::guarded(Policy { jwt_keys: vec![path], ..issuer.policy() });
+    for key in [&file, &old, &file] {
+        assert_eq!(publish(&world, key).await.0, 200, "{}", key.kid);
+    }
+    issuer.offers(&[&new]);
+    for key in [&new, &file] {
+        assert_eq!(publish(&world, key).await.0, 200, "{}", key.kid);
+    }
+    assert_eq!(issuer.asked(), 2, "not for the one in the file");
 }
 
 #[tokio::test]
