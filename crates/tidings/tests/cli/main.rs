@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "all of it is a test")]
 
+mod access;
 mod bench;
 mod config;
 mod credential;
