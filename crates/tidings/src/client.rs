@@ -24,6 +24,8 @@ const EXCERPT_CHARS_MAX: usize = 200;
 pub(crate) struct Client {
     http: reqwest::Client,
     base: Url,
+    /// What the user calls it.
+    name: String,
     credential: Credential,
 }
 
@@ -31,7 +33,10 @@ impl Client {
     /// # Errors
     /// Where the URL can't be one, TLS can't be set up, or there is no token where one should be.
     pub(crate) fn new(url: &str, credential: &Credential) -> anyhow::Result<Self> {
-        let base: Url = url.parse().map_err(|error| Usage(format!("--url {url}: {error}")))?;
+        let socket = url.strip_prefix("unix:");
+        // Over a Unix socket it still has to be called something.
+        let base = if socket.is_some() { "http://localhost/" } else { url };
+        let base: Url = base.parse().map_err(|error| Usage(format!("--url {url}: {error}")))?;
         let mut builder = reqwest::Client::builder()
             .user_agent(concat!("tidings/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(CONNECT_TIME_MAX)
@@ -41,13 +46,22 @@ impl Client {
             // No proxy can lead to this machine.
             builder = builder.no_proxy();
         }
+        if let Some(path) = socket {
+            builder = builder.unix_socket(path);
+        }
         let http = builder.build().context("can't set up HTTP")?;
-        Ok(Self { http, base, credential: credential.settled()? })
+        let name = url.trim_end_matches('/').to_owned();
+        Ok(Self { http, base, name, credential: credential.settled()? })
     }
 
     /// Where the hub is.
     pub(crate) fn url(&self) -> &str {
-        self.base.as_str().trim_end_matches('/')
+        &self.name
+    }
+
+    /// Whether it is reached by a Unix socket.
+    pub(crate) fn is_unix(&self) -> bool {
+        self.name.starts_with("unix:")
     }
 
     /// The hub's URL, taken apart.

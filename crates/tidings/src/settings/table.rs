@@ -454,7 +454,7 @@ pub(crate) static TABLE: &[Setting] = &[
         key: "url",
         shape: Shape::One("URL"),
         scope: Scope::Client,
-        help: "The hub to talk to",
+        help: "The hub to talk to: http://…, https://… or unix:PATH",
         read: |settings, values| read_one(&mut settings.url, values, values::url),
         show: |settings| settings.url.clone(),
     },

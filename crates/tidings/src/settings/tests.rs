@@ -151,6 +151,7 @@ fn what_cannot_be_read_is_said_with_its_place() {
         ("sync", "interval:100"),
         ("url", "127.0.0.1:3000"),
         ("url", "file:///x"),
+        ("url", "unix:"),
         ("log-format", "xml"),
         ("log-level", "a=b=c"),
         ("allow-anonymous-publish", "maybe"),

@@ -207,10 +207,13 @@ pub(super) fn keep(text: &str) -> Result<Keep, String> {
 pub(super) fn url(text: &str) -> Result<String, String> {
     let known = reqwest::Url::parse(text)
         .is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
-    if known {
+    let socket = text.strip_prefix("unix:").is_some_and(|path| !path.is_empty());
+    if known || socket {
         Ok(text.into())
     } else {
-        Err(format!("\"{text}\" is no URL of a hub: write it such as http://127.0.0.1:3000"))
+        Err(format!(
+            "\"{text}\" is no URL of a hub: write it such as http://127.0.0.1:3000 or unix:PATH"
+        ))
     }
 }
 

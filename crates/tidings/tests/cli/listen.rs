@@ -13,6 +13,7 @@ use tempfile::TempDir;
 use crate::harness::{Ended, Server, run, tidings, until};
 
 /// What `curl` prints.
+#[track_caller]
 fn curl(args: &[&str]) -> String {
     let mut command = Command::new("curl");
     let ended = command.args(["-sS", "--max-time", "60", "--noproxy", "*"]).args(args).output();
@@ -147,7 +148,12 @@ fn a_unix_socket_serves_and_goes_with_the_program() {
     write!(stream, "GET /topics/a?since=earliest HTTP/1.1\r\nhost: a\r\n\r\n").unwrap();
     let mut lines = BufReader::new(stream).lines().map(Result::unwrap);
     lines.find(|line| line == "data: hello").unwrap();
+    // The program's own clients, by the same name.
+    server.run(&["publish", "a", "by the program"]).lines();
+    assert_eq!(server.events("a", 2)[1].1, "by the program");
+    server.run(&["bench"]).failed(2, &["Unix sockets"]);
     server.stop();
+    server.run(&["publish", "a", "b"]).failed(1, &["can't reach unix:", "tidings serve"]);
     assert!(!path.exists());
     assert_eq!(lines.last().as_deref(), Some(""), "it ended with the last chunk");
 }

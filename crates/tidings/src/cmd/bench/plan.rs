@@ -48,8 +48,9 @@ impl Plan {
             return Err(Usage(wrong.into()).into());
         }
         let url = client.base();
-        if url.scheme() != "http" {
-            let wrong = "bench does not support https yet: give the hub's http:// URL";
+        if url.scheme() != "http" || client.is_unix() {
+            let wrong = "bench does not support https yet, nor Unix sockets: give the hub's \
+                         http:// URL";
             return Err(Usage(wrong.into()).into());
         }
         let host = url.host_str().context("the URL has no host")?;
