@@ -7,6 +7,7 @@
 mod access;
 mod api;
 mod bad_input;
+mod http2_floods;
 mod incoming;
 mod jwks;
 mod lifetimes;
