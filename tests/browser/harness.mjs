@@ -27,10 +27,10 @@ const FLAGS = [
 
 // A test with a browser context of its own, which is what a person's profile is: its tabs share
 // connections, cookies and caches. `use` gives what it is handed back at the end, in the opposite
-// order: things with a `stop` or a `close`.
-export function browserTest(name, run) {
+// order: things with a `stop` or a `close`. `options` are the context's.
+export function browserTest(name, run, options = {}) {
   test(name, { timeout: 170_000 }, async () => {
-    const context = await (await browser()).newContext();
+    const context = await (await browser()).newContext(options);
     context.setDefaultTimeout(DEADLINE_MS);
     const tabs = [];
     const used = [context];

@@ -107,6 +107,8 @@ export class Hub {
     const address = /http:\/\/127\.0\.0\.1:(\d+)/.exec(line);
     if (!address) throw new Error(`The hub's first line has no address: ${line}`);
     this.url = address[0];
+    // Only where its flags say so; `url` is an address without TLS then, which they have to give too.
+    this.secureUrl = /https:\/\/127\.0\.0\.1:\d+/.exec(line)?.[0];
     this.port = Number(address[1]);
   }
 
