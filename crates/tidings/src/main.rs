@@ -16,6 +16,7 @@ mod memory;
 mod output;
 mod settings;
 mod signals;
+mod supervisor;
 
 use std::process::ExitCode;
 

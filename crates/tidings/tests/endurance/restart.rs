@@ -2,7 +2,7 @@
 //! nobody is refused for a moment.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -345,4 +345,31 @@ fn a_unix_socket_outlives_a_restart_and_goes_with_the_hub() {
     ask();
     server.stop();
     assert!(!path.exists());
+}
+
+#[test]
+fn whoever_supervises_it_is_told_how_far_it_is() {
+    let directory = TempDir::new().unwrap();
+    let path = directory.path().join("notify.sock");
+    let supervisor = UnixDatagram::bind(&path).unwrap();
+    supervisor.set_read_timeout(Some(PATIENCE)).unwrap();
+    let told = || {
+        let mut text = [0; 256];
+        let bytes = supervisor.recv(&mut text).unwrap();
+        String::from_utf8(text[..bytes].to_vec()).unwrap()
+    };
+    let mut command = tidings(directory.path());
+    command.args(["serve", "--listen", "127.0.0.1:0"]).env("NOTIFY_SOCKET", &path);
+    let mut server = Server::start_by(&mut command);
+    assert_eq!(told(), "READY=1\n");
+    restart(&server);
+    let restarting = told();
+    assert!(restarting.starts_with("RELOADING=1\nMONOTONIC_USEC="), "{restarting}");
+    assert_eq!(told(), "READY=1\n");
+    fs::write(directory.path().join("tidings.toml"), "nonsense").unwrap();
+    server.running.signal(Signal::USR2);
+    assert!(told().starts_with("RELOADING=1"));
+    assert_eq!(told(), "READY=1\n", "as it was");
+    server.stop();
+    assert_eq!(told(), "STOPPING=1\n");
 }

@@ -19,6 +19,7 @@ use super::unix::SocketFile;
 use crate::exit::Interrupted;
 use crate::memory;
 use crate::signals::{Received, Signals};
+use crate::supervisor;
 
 /// How often the log tells how far a drain has got.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(5);
@@ -66,6 +67,7 @@ pub(in crate::cmd) async fn until_closed(
     let (drain, successor) = match reason {
         Reason::End(received) => {
             tracing::info!("{}: shutting down; a second signal ends at once", received.name);
+            supervisor::stopping();
             // The sockets that are kept for a successor would look as if somebody listened.
             drop(restart.take());
             (if received.is_interrupt() { Duration::ZERO } else { hub_config.drain }, None)
@@ -115,6 +117,7 @@ async fn until_told(
                 None => std::future::pending().await,
                 Some(restart) => {
                     restart.asked().await;
+                    supervisor::restarting();
                     restart.check().await
                 }
             }
@@ -123,7 +126,10 @@ async fn until_told(
             received = signals.next() => return Ok(Reason::End(received)),
             checked = asked => match checked {
                 Ok(program) => return Ok(Reason::Restart(program)),
-                Err(error) => tracing::error!("SIGUSR2: not restarted: {error:#}"),
+                Err(error) => {
+                    tracing::error!("SIGUSR2: not restarted: {error:#}");
+                    supervisor::ready();
+                }
             },
             Some(ended) = servers.join_next() => {
                 ended.context("a listener's task ended")?.context("a listener failed")?;

@@ -23,6 +23,7 @@ use tidings_server::{Config, Hub, api};
 use self::restart::{Restart, Successor};
 use crate::settings::{Keep, Loaded, Settings};
 use crate::signals::Signals;
+use crate::supervisor;
 
 pub(super) use access::load_access;
 pub(super) use bind::{bind, check};
@@ -51,6 +52,7 @@ pub(super) async fn run(
     // Whoever waits for the address may send a signal as soon as it has it.
     let signals = Signals::new()?;
     Hello::new("tidings", &bound, settings)?.print(settings.log_format)?;
+    supervisor::ready();
     until_closed(bound, router, hub, signals, Some(restart)).await
 }
 
