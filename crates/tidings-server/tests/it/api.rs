@@ -455,6 +455,6 @@ async fn events_that_wait_for_each_other_leave_in_one_write() {
     }
     // So many fill a pass over the sockets, and do not wait any longer.
     stream.until("number 64\n").await;
+    world.becomes(|metrics| metrics.delivered.get() == 64).await;
     assert_eq!(world.hub.metrics().writes.get(), 1);
-    assert_eq!(world.hub.metrics().delivered.get(), 64);
 }

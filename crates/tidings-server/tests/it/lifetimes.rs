@@ -48,6 +48,7 @@ async fn a_stream_ends_with_the_right_to_it_after_a_word_in_time() {
     let renew = "event: tidings.renew\ndata: {\"expires_in\":0}\n\n";
     assert!(text.contains(renew), "{text}");
     assert!(text.contains(&format!("id: {id}\ndata: kept\n\n")), "{text}");
+    world.becomes(|metrics| metrics.encode().contains("{reason=\"expired\"} 1\n")).await;
     let metrics = world.get("/metrics", &[]).await.text;
     assert!(metrics.contains("tidings_streams_ended_total{reason=\"expired\"} 1"), "{metrics}");
     assert!(metrics.contains("tidings_renewals_total 1"), "{metrics}");

@@ -11,6 +11,7 @@ use http_body_util::BodyExt as _;
 use serde_json::Value;
 use tidings_log::Memory;
 use tidings_server::auth::{Access, Policy};
+use tidings_server::metrics::Metrics;
 use tidings_server::{Config, Hub, api};
 use tower_service::Service as _;
 
@@ -49,6 +50,16 @@ impl World {
         let hub = Hub::start(Arc::new(Memory::default()), config).unwrap();
         let router = api::router_with_index(hub.clone(), access);
         Self { hub, router }
+    }
+
+    /// Waits until something is so: a shard counts what it has done after it has done it.
+    pub(crate) async fn becomes(&self, is_so: impl Fn(&Metrics) -> bool) {
+        let wait = async {
+            while !is_so(self.hub.metrics()) {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, wait).await.expect("it becomes so");
     }
 
     /// Asks and gives the head of the answer with its body, of which nothing is read.
