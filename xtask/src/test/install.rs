@@ -35,6 +35,24 @@ const DEBIAN: &[Debian] = &[
         services: &[],
     },
     Debian {
+        package: "nginx-light",
+        why: "the hub is tried behind it",
+        present: || Path::new("/usr/sbin/nginx").is_file(),
+        services: &["nginx"],
+    },
+    Debian {
+        package: "haproxy",
+        why: "the hub is tried behind it",
+        present: || Path::new("/usr/sbin/haproxy").is_file(),
+        services: &["haproxy"],
+    },
+    Debian {
+        package: "caddy",
+        why: "the hub is tried behind it",
+        present: || find_program("caddy").is_some(),
+        services: &["caddy"],
+    },
+    Debian {
         package: "python3",
         why: "the clients' tests run Python clients",
         present: || find_program("python3").is_some(),
