@@ -2,8 +2,9 @@
 //! Knows nothing of what a server adds.
 //!
 //! `cargo run --release -p tidings-log --example append_rate [DIRECTORY]`: the directory should
-//! be on the disk that is to be measured. One event per append, 256 bytes of data, a thousand
-//! topics; two seconds each.
+//! be on the disk that is to be measured. With `--features redis` and an address as the second
+//! argument, the log in that server is measured too, under a prefix of its own. One event per
+//! append, 256 bytes of data, a thousand topics; two seconds each.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -33,6 +34,19 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
             let log = Disk::open(DiskOptions { sync, ..DiskOptions::new(&directory) })?;
             line += &format!(" {:>10.0}", rate(log, waiting).await);
             std::fs::remove_dir_all(&directory)?;
+        }
+        println!("{line}");
+    }
+    #[cfg(feature = "redis")]
+    if let Some(address) = std::env::args().nth(2) {
+        use tidings_log::{Redis, RedisOptions};
+        let mut line = format!("{:<16}", "redis");
+        for waiting in [1, 64, 1024] {
+            let options = RedisOptions {
+                prefix: format!("append-rate:{}", std::process::id()).parse()?,
+                ..RedisOptions::new(address.parse()?)
+            };
+            line += &format!(" {:>10.0}", rate(Redis::open(options).await?, waiting).await);
         }
         println!("{line}");
     }

@@ -9,6 +9,7 @@
 //! | `{tidings:0}:meta` | format, incarnation, next and oldest position, bytes, latest time |
 //! | `{tidings:0}:ids` | chosen ids and the position of the newest event with each |
 //! | `{tidings:0}:keys`, `…:keys-in-order` | idempotency keys and their uses |
+//! | `{tidings:0}:claim:<name>` | a name that somebody has claimed for a while: a used ticket |
 //! | `{tidings:0}:node:<name>` | the last answers to one node, should they get lost on the way |
 //!
 //! An append goes this way: [`group`] → [`writer`] → `scripts/append.lua`, one atomic step.
@@ -33,11 +34,13 @@ mod writer;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use tidings_core::cursor::{Position, Timestamp};
 use tidings_core::limits::{APPEND_TIME_MAX, APPENDS_WAITING_MAX, IDEMPOTENCY_TIME_MAX};
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::{Instant, sleep, timeout_at};
@@ -112,6 +115,15 @@ impl Redis {
         Ok(Self { shared, reader, waiting: Mutex::new(Some(sender)), listener, writer })
     }
 
+    /// Claims a name for a time among all who use this log: `true` for the first of them. Of
+    /// several at the same time one is the first. Cancelled, it may have been claimed.
+    ///
+    /// # Errors
+    /// [`ReadError::Failed`] only, where the server does not answer.
+    pub async fn claim(&self, name: &str, time: Duration) -> Result<bool, ReadError> {
+        self.reader.claim(name, time).await
+    }
+
     /// Which of these could never be kept.
     fn too_large(&self, batch: &[Append]) -> Option<AppendError> {
         let bytes = batch_bytes(batch);
@@ -181,11 +193,16 @@ impl Log for Redis {
         }
         let deadline = Instant::now() + APPEND_TIME_MAX;
         let (answer, answered) = oneshot::channel();
-        let sending = sender.send(Waiting { batch, deadline, answer });
-        match timeout_at(deadline, sending).await {
-            Ok(Ok(())) => {}
-            Ok(Err(_)) => return Err(AppendError::Closed),
-            Err(_) => return Err(self.late()),
+        match sender.try_send(Waiting { batch, deadline, answer }) {
+            Ok(()) => {}
+            Err(TrySendError::Closed(_)) => return Err(AppendError::Closed),
+            Err(TrySendError::Full(waiting)) => {
+                match timeout_at(deadline, sender.send(waiting)).await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(_)) => return Err(AppendError::Closed),
+                    Err(_) => return Err(self.late()),
+                }
+            }
         }
         // The log closes when nobody holds one.
         drop(sender);

@@ -24,7 +24,7 @@ pub struct RedisOptions {
     pub age_max: Duration,
     /// Replicas that must have an event before it is acknowledged.
     pub wait_replicas: u32,
-    /// A certificate authority that counts beside the system's own, as PEM.
+    /// A certificate authority that counts instead of the system's own, as PEM.
     pub authority: Option<Vec<u8>>,
 }
 

@@ -2,6 +2,7 @@
 //! Knows nothing of appending and following.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use redis::Value;
 use tidings_core::cursor::{Incarnation, Position, Timestamp};
@@ -144,6 +145,25 @@ impl Reader {
         let arguments: Vec<&str> =
             [incarnation.as_str()].into_iter().chain(numbers.iter().copied()).collect();
         self.ask(&scripts::TRIM, incarnation, &arguments).await.map(drop)
+    }
+
+    /// Claims a name for a time, if nobody has.
+    pub(super) async fn claim(&self, name: &str, time: Duration) -> Result<bool, ReadError> {
+        let mut command = redis::cmd("SET");
+        let ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX).max(1);
+        command.arg(self.shared.keys.claim(name)).arg("").arg("NX").arg("PX").arg(ms);
+        let claim = async || self.link().await?.command(&command).await;
+        let mut answer = claim().await;
+        if matches!(&answer, Err(fault) if fault.broken) {
+            // Should the first one have got there all the same, then this one comes too late, and
+            // the name counts as claimed by somebody else: twice it is claimed by nobody.
+            *self.link.lock().await = None;
+            answer = claim().await;
+        }
+        match answer {
+            Ok(value) => Ok(value != Value::Nil),
+            Err(fault) => Err(self.failed(&fault)),
+        }
     }
 
     async fn entries(

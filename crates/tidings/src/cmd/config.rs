@@ -1,6 +1,8 @@
 //! `tidings config check`: every setting, its value, and where that comes from.
 //! Knows nothing of what the settings do.
 
+use std::sync::Arc;
+
 use crate::cli::{ConfigArgs, ConfigCheckArgs, ConfigCommand, GlobalArgs};
 use crate::output;
 use crate::settings::{self, Loaded, TABLE};
@@ -15,7 +17,7 @@ pub(super) fn run(everywhere: &GlobalArgs, args: ConfigArgs) -> anyhow::Result<(
     let file = file.as_deref().or(everywhere.config.as_deref());
     let loaded = settings::load(&given, file)?;
     serve::check(&loaded.settings)?;
-    serve::load_access(&loaded.settings)?;
+    serve::load_access(&loaded.settings, &Arc::default())?;
     output::write(&report(&loaded))
 }
 

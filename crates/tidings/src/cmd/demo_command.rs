@@ -11,7 +11,7 @@ use crate::settings::Settings;
 use crate::signals::Signals;
 
 use super::demo;
-use super::serve::{self, Hello, Here, Inherited};
+use super::serve::{self, Hello, Here, Inherited, SharedTickets};
 
 /// Runs until a signal comes and all is closed.
 ///
@@ -19,7 +19,7 @@ use super::serve::{self, Hello, Here, Inherited};
 /// As `serve`.
 pub(super) async fn run(settings: &Settings, inherited: Inherited) -> anyhow::Result<()> {
     let bound = serve::bind(settings, inherited).await?;
-    let log = serve::open_log(settings).await?;
+    let log = serve::open_log(settings, &SharedTickets::default()).await?;
     let selector = Selector::parse(demo::TOPIC).context("the demo's topic")?;
     let selectors = Selectors::parse(vec![selector], 1).context("the demo's topic")?;
     let config = Config { default_selectors: Some(selectors), ..settings.hub() };

@@ -14,7 +14,7 @@ use crate::support::{Server, port_to_come_back_to, tidings, until};
 /// A running redis-server. Dropping it kills it.
 pub(crate) struct Redis {
     directory: TempDir,
-    flags: Vec<&'static str>,
+    flags: Vec<String>,
     child: Option<Child>,
     pub(crate) port: u16,
 }
@@ -30,10 +30,12 @@ impl Redis {
         Self::with(&["--appendonly", "yes", "--appendfsync", "always"])
     }
 
-    fn with(flags: &[&'static str]) -> Self {
+    /// One with these flags.
+    pub(crate) fn with(flags: &[&str]) -> Self {
         let directory = TempDir::new().unwrap();
         let port = port_to_come_back_to();
-        let mut redis = Self { directory, flags: flags.to_vec(), child: None, port };
+        let flags = flags.iter().map(|&flag| flag.to_owned()).collect();
+        let mut redis = Self { directory, flags, child: None, port };
         redis.up();
         redis
     }

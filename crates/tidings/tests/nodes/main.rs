@@ -9,8 +9,10 @@ mod away;
 mod chaos;
 mod engine;
 mod proxy;
+mod secure;
 #[path = "../support/mod.rs"]
 mod support;
+mod tickets;
 mod together;
 #[path = "../endurance/wire.rs"]
 #[allow(dead_code, reason = "no test binary uses all of it")]

@@ -61,6 +61,8 @@ pub(super) struct Keys {
     uses: String,
     use_order: String,
     node: String,
+    /// What the names of claims are put behind.
+    claims: String,
 }
 
 impl Keys {
@@ -74,7 +76,13 @@ impl Keys {
             uses: key("keys"),
             use_order: key("keys-in-order"),
             node: key(&format!("node:{node}")),
+            claims: key("claim:"),
         }
+    }
+
+    /// Of a name that is claimed for a while.
+    pub(super) fn claim(&self, name: &str) -> String {
+        format!("{}{name}", self.claims)
     }
 
     /// In the order in which the scripts expect them.

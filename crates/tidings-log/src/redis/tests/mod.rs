@@ -114,6 +114,21 @@ async fn what_is_let_go_of_leaves_nothing_behind() {
 }
 
 #[tokio::test]
+async fn a_claim_is_one_node_s_and_ends() {
+    let server = Server::start();
+    let one = Redis::open(server.options()).await.unwrap();
+    let other = Redis::open(server.options()).await.unwrap();
+    let long = Duration::from_secs(60);
+    assert_eq!(one.claim("a", long).await, Ok(true));
+    assert_eq!(other.claim("a", long).await, Ok(false));
+    assert_eq!(one.claim("a", long).await, Ok(false));
+    assert_eq!(other.claim("b", Duration::from_millis(1)).await, Ok(true));
+    while !one.claim("b", long).await.unwrap() {
+        sleep(Duration::from_millis(1)).await;
+    }
+}
+
+#[tokio::test]
 async fn what_others_have_put_there_is_an_error() {
     let server = Server::start();
     server.ask(&["SET", "{tidings:0}:meta", "mine"]);

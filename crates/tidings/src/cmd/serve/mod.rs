@@ -8,6 +8,7 @@ mod hello;
 mod inherited;
 mod open_files;
 mod restart;
+mod tickets;
 mod tls;
 mod unix;
 
@@ -30,6 +31,7 @@ pub(super) use bind::{bind, check};
 pub(super) use closing::until_closed;
 pub(super) use hello::{Hello, Here};
 pub(super) use inherited::Inherited;
+pub(super) use tickets::SharedTickets;
 
 /// Runs until a signal comes and all is closed. The answer is who takes over, if somebody does.
 ///
@@ -41,11 +43,12 @@ pub(super) async fn run(
     inherited: Inherited,
 ) -> anyhow::Result<Option<Successor>> {
     let settings = &loaded.settings;
-    let access = load_access(settings)?;
+    let tickets = Arc::<SharedTickets>::default();
+    let access = load_access(settings, &tickets)?;
     let bound = bind(settings, inherited).await?;
     let restart = Restart::new(settings, bound.places.iter().map(|place| &place.listener))?;
     let config = within_open_files(settings.hub());
-    let log = open_log(settings).await?;
+    let log = open_log(settings, &tickets).await?;
     let hub = Hub::start(log, config).context("can't start the hub")?;
     let router = api::router_with_index(hub.clone(), access.clone());
     tokio::spawn(async move { access.watch().await });
@@ -73,8 +76,13 @@ pub(super) fn within_open_files(config: Config) -> Config {
     Config { connections_max, ..config }
 }
 
-/// Opens the log that the settings name.
-pub(super) async fn open_log(settings: &Settings) -> anyhow::Result<Arc<dyn Log>> {
+/// Opens the log that the settings name. Where it is one for many nodes, tickets that are used are
+/// recorded beside it.
+#[cfg_attr(not(feature = "redis"), allow(unused_variables))]
+pub(super) async fn open_log(
+    settings: &Settings,
+    tickets: &SharedTickets,
+) -> anyhow::Result<Arc<dyn Log>> {
     let (bytes_max, age_max) = (settings.keep_bytes(), settings.keep_age);
     match &settings.log {
         Keep::Memory => Ok(Arc::new(Memory::new(MemoryOptions { bytes_max, age_max }))),
@@ -106,7 +114,9 @@ pub(super) async fn open_log(settings: &Settings) -> anyhow::Result<Arc<dyn Log>
                 wait_replicas: settings.redis_wait_replicas,
                 authority,
             };
-            Ok(Arc::new(Redis::open(options).await?))
+            let redis = Arc::new(Redis::open(options).await?);
+            tickets.record_in(&redis);
+            Ok(redis)
         }
     }
 }

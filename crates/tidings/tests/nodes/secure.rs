@@ -1,0 +1,68 @@
+//! A server by TLS and with a user: `rediss://`.
+
+use std::fs;
+
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use tempfile::TempDir;
+
+use crate::engine::Redis;
+use crate::support::{Server, port_to_come_back_to, tidings};
+use crate::wire::{Client, Stream};
+
+/// A certificate authority and a certificate for localhost, as files.
+fn certificates(directory: &TempDir) {
+    let mut params = CertificateParams::new([]).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let key = KeyPair::generate().unwrap();
+    let authority = params.self_signed(&key).unwrap();
+    let issuer = Issuer::new(params, key);
+    let key = KeyPair::generate().unwrap();
+    let params = CertificateParams::new(["localhost".to_owned()]).unwrap();
+    let certificate = params.signed_by(&key, &issuer).unwrap();
+    for (name, text) in [
+        ("ca.pem", authority.pem()),
+        ("redis.pem", certificate.pem()),
+        ("redis.key", key.serialize_pem()),
+    ] {
+        fs::write(directory.path().join(name), text).unwrap();
+    }
+}
+
+#[test]
+fn the_log_is_reached_by_tls_with_a_user() {
+    let directory = TempDir::new().unwrap();
+    certificates(&directory);
+    let file = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
+    let port = port_to_come_back_to();
+    let redis = Redis::with(&[
+        "--tls-port",
+        &port.to_string(),
+        "--tls-cert-file",
+        &file("redis.pem"),
+        "--tls-key-file",
+        &file("redis.key"),
+        "--tls-auth-clients",
+        "no",
+    ]);
+    redis.ask("ACL SETUSER hub on >hunter2 ~* +@all");
+    let log = format!("rediss://hub:hunter2@localhost:{port}");
+    let serve = |authority: &[&str]| {
+        let mut command = tidings(directory.path());
+        command.args(["serve", "--listen", "127.0.0.1:0"]).args(authority);
+        // Where others can't see it.
+        command.env("TIDINGS_LOG", &log);
+        command
+    };
+    let server = Server::start_by(&mut serve(&["--redis-ca", "ca.pem"]));
+    let mut stream = Stream::open(server.address(), "/topics/a", None).unwrap();
+    let answer = Client::connect(server.address()).unwrap().publish("a", "by tls").unwrap();
+    assert_eq!(answer.head.status, 200);
+    assert_eq!(stream.event().data, "by tls");
+
+    let stranger = serve(&[]).output().unwrap();
+    assert_eq!(stranger.status.code(), Some(1), "{stranger:?}");
+    let said = String::from_utf8(stranger.stderr).unwrap();
+    assert!(said.contains("certificate") && !said.contains("hunter2"), "{said}");
+    let wrong = serve(&["--redis-ca", "redis.key"]).output().unwrap();
+    assert_eq!(wrong.status.code(), Some(1), "{wrong:?}");
+}
