@@ -12,6 +12,7 @@ mod demo;
 mod harness;
 mod keygen;
 mod listen;
+mod nginx;
 mod publish;
 mod serve;
 mod subscribe;
