@@ -12,7 +12,6 @@ mod demo;
 mod harness;
 mod keygen;
 mod listen;
-mod nginx;
 mod publish;
 mod serve;
 mod subscribe;
