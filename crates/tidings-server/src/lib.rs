@@ -1,8 +1,9 @@
 //! The hub as a library: the engine that delivers, and the HTTP API in front of it.
 //!
 //! [`serve`] runs an axum router on a listener with event streams taken over by the hub's shards;
-//! [`api::router`] is the hub's own API; [`Hub::publish`] and [`Subscriber`] are for applications
-//! that bring routes of their own, and work in any server that runs axum handlers:
+//! [`api::router`] is the hub's own API, which asks [`auth::Access`] who may what;
+//! [`Hub::publish`] and [`Subscriber`] are for applications that bring routes of their own, and
+//! work in any server that runs axum handlers:
 //!
 //! ```no_run
 //! # use std::sync::Arc;

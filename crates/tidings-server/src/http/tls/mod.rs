@@ -72,8 +72,9 @@ impl Tls {
         *self.current.0.write() = pair.into_key();
     }
 
-    /// Reads the files again when they change, for as long as it is polled: see
-    /// [`watch::watch`]. Cancel safe.
+    /// Reads the files again when they change, for as long as it is polled: when one has changed,
+    /// and both have been the same for two looks, so that no half of a pair is taken. A pair that
+    /// can't be used leaves the one before in place, with an error in the log. Cancel safe.
     pub fn watch(
         &self,
         certificate: impl Into<std::path::PathBuf>,
