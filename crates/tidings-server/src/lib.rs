@@ -35,6 +35,8 @@ pub mod api;
 pub mod auth;
 pub mod config;
 pub mod engine;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod gate;
 mod http;
 pub mod metrics;

@@ -26,6 +26,7 @@ const SERVER: Layers = &[
     &["admin"],
     &["api", "mercure"],
     &["http"],
+    &["fuzzing"],
 ];
 
 fn layers_of(crate_name: &str) -> Option<Layers> {

@@ -159,6 +159,19 @@ pub fn run_operations(settings: Settings, ops: impl IntoIterator<Item = Op>) {
     world.end();
 }
 
+/// Whatever a client says it has seen last is a cursor, in the one spelling that the hub writes, or
+/// it is none.
+///
+/// # Panics
+/// Where it is neither.
+pub fn cursors(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    if let Ok(cursor) = text.parse::<Cursor>() {
+        assert_eq!(cursor.to_string(), text, "one cursor, one spelling");
+        assert!(EventId::parse(&text).is_ok(), "it can stand where ids stand");
+    }
+}
+
 /// The events of a stream that comes in pieces, up to the one that is too long.
 fn decoded(
     stream: &[u8],

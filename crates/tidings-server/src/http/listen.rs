@@ -14,7 +14,7 @@ use tidings_core::limits::{
     LINGER_TIME_MAX, REFUSALS_MAX,
 };
 use tokio::io::AsyncWriteExt;
-use tokio::net::{TcpListener, TcpStream, UnixListener};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::task::JoinSet;
 
 use super::arrive::Terms;
@@ -167,6 +167,15 @@ pub async fn serve(listener: impl Into<Listener>, router: Router, hub: Hub) -> i
         tracing::warn!("some requests were not finished in time: they are cut off");
     }
     Ok(())
+}
+
+/// Runs the router on one connection of a Unix socket, as [`serve`] does on all that come.
+pub(crate) async fn drive_unix(stream: UnixStream, proxies: Proxies, router: Router, hub: Hub) {
+    let peer = Peer { address: None, transport: Transport::Unix };
+    let terms = Terms { proxies: Arc::new(proxies), ..Terms::default() };
+    if let Ok(guard) = hub.admit(None) {
+        connection::drive(Socket::Unix(stream), peer, terms, router, hub, guard).await;
+    }
 }
 
 /// What every TCP connection is told: to send small events at once, and to find out when its

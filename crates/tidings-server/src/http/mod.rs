@@ -16,5 +16,6 @@ mod socket;
 mod tls;
 mod wire;
 
+pub(crate) use listen::drive_unix;
 pub use listen::{Listener, serve};
 pub use tls::{CertificatePair, PairError, Tls};

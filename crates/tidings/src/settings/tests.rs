@@ -1,5 +1,7 @@
 //! How the sources merge, and what is said about mistakes.
 
+use proptest::prelude::*;
+
 use super::*;
 
 fn given(key: &str, values: &[&str]) -> Given {
@@ -186,4 +188,24 @@ fn the_level_of_the_log_may_come_from_the_usual_variable() {
     assert_eq!(origin(&loaded, "log-level"), "RUST_LOG");
     let loaded = check("", &[usual, ("TIDINGS_LOG_LEVEL", "error")], &[]).unwrap();
     assert_eq!(loaded.settings.log_level, "error");
+}
+
+proptest! {
+    /// Whatever stands in the file, it is settings or sentences with the file's name.
+    #[test]
+    fn any_file_is_settings_or_sentences(
+        text in r#"[\PC\n]{0,80}"#,
+        lines in prop::collection::vec(
+            (0..TABLE.len(), r#"("[ -~]{0,12}"|-?[0-9]{1,20}|[0-9.e]{1,6}|true|false|\["?[a-z:0-9]{0,9}"?\]|\{\})"#),
+            0..6,
+        ),
+    ) {
+        let lines: Vec<_> =
+            lines.iter().map(|(at, value)| format!("{} = {value}", TABLE[*at].key)).collect();
+        for text in [text, lines.join("\n")] {
+            if let Err(problems) = check(&text, &[], &[]) {
+                assert!(problems.0.iter().all(|problem| problem.starts_with("tidings.toml:")), "{problems}");
+            }
+        }
+    }
 }
