@@ -26,7 +26,8 @@ pub(super) async fn listen(shared: Arc<Shared>) {
         let fault = match connect(&shared).await {
             Ok(link) => match hear_out(&shared, &link, &mut backoff).await {
                 Ok(()) if done(&shared) => break,
-                // The log is another one: begin anew, on a connection that waits for nothing.
+                // The log is another one, or closed with something left to hear: begin anew, on a
+                // connection that waits for nothing.
                 Ok(()) => continue,
                 Err(fault) => fault,
             },
@@ -75,16 +76,16 @@ async fn hear_out(shared: &Shared, link: &Link, backoff: &mut Backoff) -> Result
                     let state = shared.state.lock();
                     if state.generation != generation || state.closed != ends {
                         // The server still waits on this connection, so it is left to itself.
-                        return if state.closed { Err(Fault::broken("the log is closed")) } else { Ok(()) };
+                        return Ok(());
                     }
                 }
             }
         };
-        backoff.reset();
         for entry in found(answer)? {
             let records = entry.records().ok_or_else(|| Fault::refused(NOT_OURS))?;
             shared.push(generation, records);
         }
+        backoff.reset();
     }
 }
 

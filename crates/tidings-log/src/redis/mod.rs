@@ -254,8 +254,9 @@ impl Log for Redis {
             // That the server is away is told by `health`, and once by who follows.
             Err(_) if self.shared.state.lock().deaf.is_some() => Ok(()),
             Err(ReadError::Failed { reason }) => {
-                self.shared.state.lock().mute = Some(reason.clone());
-                Err(reason)
+                // Told once; `health` goes on saying it.
+                let told = self.shared.state.lock().mute.replace(reason.clone());
+                if told.is_some() { Ok(()) } else { Err(reason) }
             }
             Ok(()) | Err(ReadError::Trimmed { .. }) => {
                 // It has just written something.

@@ -59,7 +59,8 @@ impl Writer {
                 Err(fault) => fault,
             };
             self.shared.set_mute(Some(fault.reason.clone()));
-            if self.shared.state.lock().closed {
+            if self.waiting.is_closed() {
+                // Whoever closes the log does not wait for a server that is away.
                 self.give_up(&fault);
                 return;
             }
@@ -85,11 +86,15 @@ impl Writer {
     }
 
     async fn drive(&mut self, link: &Link, backoff: &mut Backoff) -> End {
+        let mut closed = false;
         let mut answers = FuturesOrdered::new();
         for group in &self.under_way {
             answers.push_back(self.send(link.clone(), group));
         }
         loop {
+            if closed && answers.is_empty() {
+                return End::Closed;
+            }
             tokio::select! {
                 biased;
                 Some(answer) = answers.next(), if !answers.is_empty() => {
@@ -119,11 +124,11 @@ impl Writer {
                         }
                     }
                 }
-                waiting = self.waiting.recv(), if answers.len() < GROUPS_UNDER_WAY_MAX => {
+                waiting = self.waiting.recv(),
+                    if !closed && answers.len() < GROUPS_UNDER_WAY_MAX =>
+                {
                     let Some(waiting) = waiting else {
-                        if answers.is_empty() {
-                            return End::Closed;
-                        }
+                        closed = true;
                         continue;
                     };
                     if let Some(group) = self.gather(waiting) {

@@ -49,6 +49,19 @@ fn subscribers_stay_publishers_wait_and_all_goes_on() {
 }
 
 #[test]
+fn a_hub_ends_although_its_server_is_away() {
+    let redis = Redis::forgetful();
+    let proxy = Proxy::to(redis.port);
+    let mut server = start(proxy.port);
+    let mut stream = Stream::open(server.address(), "/topics/a", None).unwrap();
+    proxy.cut();
+    until("not ready", || (server.get("/readyz").0 == 503).then_some(()));
+    server.running.signal(rustix::process::Signal::TERM);
+    assert!(matches!(stream.next(), Next::Ended));
+    server.running.ends_with(0);
+}
+
+#[test]
 fn a_short_break_is_noticed_by_nobody() {
     let redis = Redis::forgetful();
     let proxy = Proxy::to(redis.port);
