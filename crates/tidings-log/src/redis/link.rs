@@ -5,18 +5,22 @@ use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use redis::io::tcp::TcpSettings;
-use redis::{AsyncConnectionConfig, Client, Cmd, ConnectionInfo, TlsCertificates, Value};
+use redis::{
+    AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, TlsCertificates, Value,
+};
 use tokio::time::timeout;
 
 use super::options::{RedisAddress, RedisError, RedisOptions};
-use super::scripts::{Answer, Keys, Script};
+use super::scripts::{self, Answer, Keys, Script, text};
 use super::sizes::CONNECT_TIME_MAX;
 
 /// Makes connections.
 #[derive(Debug)]
 pub(super) struct Dialer {
-    client: Client,
+    /// The server; or one for each Sentinel, which say where it is.
+    clients: Vec<Client>,
     address: RedisAddress,
+    authority: Option<Vec<u8>>,
 }
 
 /// Why a command was not done.
@@ -57,18 +61,16 @@ impl From<redis::RedisError> for Fault {
 impl Dialer {
     pub(super) fn new(options: &RedisOptions) -> Result<Self, RedisError> {
         let address = options.address.clone();
-        // Off by default, and each append and each event would wait for what comes after it.
-        let tcp = TcpSettings::default().set_nodelay(true);
-        let info = ConnectionInfo::clone(&address.info).set_tcp_settings(tcp);
-        let client = match &options.authority {
-            None => Client::open(info),
-            Some(pem) => {
-                let root_cert = Some(pem.clone());
-                Client::build_with_tls(info, TlsCertificates { client_tls: None, root_cert })
-            }
+        let authority = options.authority.clone();
+        let infos = match &address.sentinels {
+            None => std::slice::from_ref(&*address.info),
+            Some(sentinels) => &sentinels.hosts,
         };
-        let client = client.map_err(|error| RedisError::Authority { reason: error.to_string() })?;
-        Ok(Self { client, address })
+        let clients = infos.iter().map(|info| client(info.clone(), authority.as_deref()));
+        let clients = clients
+            .collect::<Result<_, _>>()
+            .map_err(|error| RedisError::Authority { reason: error.to_string() })?;
+        Ok(Self { clients, address, authority })
     }
 
     /// Where the server is, without the password.
@@ -78,17 +80,70 @@ impl Dialer {
 
     /// Makes a connection whose commands are answered within this time.
     pub(super) async fn dial(&self, answer_time_max: Duration) -> Result<Link, Fault> {
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(CONNECT_TIME_MAX))
-            // Ours below; the library's own would not tell us that the connection is of no use.
-            .set_response_timeout(None);
-        let dialing = self.client.get_multiplexed_async_connection_with_config(&config);
-        let connection = match timeout(CONNECT_TIME_MAX, dialing).await {
-            Err(_) => return Err(Fault::broken(format!("no connection in {CONNECT_TIME_MAX:?}"))),
-            Ok(connection) => connection.map_err(|error| Fault::broken(error.to_string()))?,
+        let Some(sentinels) = &self.address.sentinels else {
+            return connect(&self.clients[0], answer_time_max).await;
         };
-        Ok(Link { connection, answer_time_max })
+        let mut reason = String::new();
+        for client in &self.clients {
+            match self.ask_sentinel(client, &sentinels.name).await {
+                Ok(primary) => return connect(&primary, answer_time_max).await,
+                Err(fault) => reason = fault.reason,
+            }
+        }
+        Err(Fault::broken(format!("no Sentinel says where {} is: {reason}", sentinels.name)))
     }
+
+    /// Asks a Sentinel for the primary.
+    async fn ask_sentinel(&self, sentinel: &Client, name: &str) -> Result<Client, Fault> {
+        let link = connect(sentinel, CONNECT_TIME_MAX).await?;
+        let mut command = redis::cmd("SENTINEL");
+        command.arg("get-master-addr-by-name").arg(name);
+        let answer = link.command(&command).await?;
+        let mut parts = scripts::array(answer).unwrap_or_default().into_iter();
+        let (host, port) = (parts.next().and_then(text), parts.next().and_then(text));
+        let (Some(host), Some(port)) = (host, port.and_then(|port| port.parse().ok())) else {
+            return Err(Fault::refused("it knows no primary of this name"));
+        };
+        let place = match self.address.info.addr() {
+            ConnectionAddr::TcpTls { insecure, tls_params, .. } => ConnectionAddr::TcpTls {
+                host,
+                port,
+                insecure: *insecure,
+                tls_params: tls_params.clone(),
+            },
+            ConnectionAddr::Tcp(..) | ConnectionAddr::Unix(_) => ConnectionAddr::Tcp(host, port),
+            _ => return Err(Fault::refused("it speaks of a place of another kind")),
+        };
+        let info = ConnectionInfo::clone(&self.address.info).set_addr(place);
+        client(info, self.authority.as_deref()).map_err(|error| Fault::refused(error.to_string()))
+    }
+}
+
+fn client(info: ConnectionInfo, authority: Option<&[u8]>) -> redis::RedisResult<Client> {
+    // Off by default, and each append and each event would wait for what comes after it.
+    let tcp = TcpSettings::default().set_nodelay(true);
+    let info = info.set_tcp_settings(tcp);
+    match authority {
+        None => Client::open(info),
+        Some(pem) => {
+            let root_cert = Some(pem.to_vec());
+            Client::build_with_tls(info, TlsCertificates { client_tls: None, root_cert })
+        }
+    }
+}
+
+/// Makes a connection whose commands are answered within this time.
+async fn connect(client: &Client, answer_time_max: Duration) -> Result<Link, Fault> {
+    let config = AsyncConnectionConfig::new()
+        .set_connection_timeout(Some(CONNECT_TIME_MAX))
+        // Ours below; the library's own would not tell us that the connection is of no use.
+        .set_response_timeout(None);
+    let dialing = client.get_multiplexed_async_connection_with_config(&config);
+    let connection = match timeout(CONNECT_TIME_MAX, dialing).await {
+        Err(_) => return Err(Fault::broken(format!("no connection in {CONNECT_TIME_MAX:?}"))),
+        Ok(connection) => connection.map_err(|error| Fault::broken(error.to_string()))?,
+    };
+    Ok(Link { connection, answer_time_max })
 }
 
 /// One connection. Clones share it; what is asked first is answered first.

@@ -43,19 +43,29 @@ impl RedisOptions {
     }
 }
 
-/// Where a Redis server is: `redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE]`, with `rediss` by
-/// TLS. Prints itself without the password.
+/// Where a Redis server is: `redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE]`, or the Sentinels that
+/// know: `redis+sentinel://[USER:PASSWORD@]HOST[:PORT][,HOST[:PORT]…]/NAME[/DATABASE]`; with
+/// `rediss` by TLS. Prints itself without the password.
 #[derive(Clone)]
 pub struct RedisAddress {
+    /// The server; where Sentinels are asked, all but its place, which is the first Sentinel's.
     pub(super) info: Arc<ConnectionInfo>,
+    pub(super) sentinels: Option<Arc<Sentinels>>,
     shown: String,
+}
+
+/// Whom to ask for the primary of this name.
+#[derive(Clone, Debug)]
+pub(super) struct Sentinels {
+    pub(super) hosts: Vec<ConnectionInfo>,
+    pub(super) name: String,
 }
 
 /// The text is no address of a Redis server.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error(
-    "it is no address of a Redis server ({reason}): write redis://HOST:PORT, or \
-     rediss://USER:PASSWORD@HOST:PORT/DATABASE"
+    "it is no address of a Redis server ({reason}): write redis://HOST:PORT, \
+     rediss://USER:PASSWORD@HOST:PORT/DATABASE, or redis+sentinel://HOST:PORT,HOST:PORT/NAME"
 )]
 pub struct RedisAddressError {
     /// What is wrong. Nothing of the text, which may hold a password.
@@ -68,15 +78,46 @@ impl FromStr for RedisAddress {
     fn from_str(text: &str) -> Result<Self, RedisAddressError> {
         let wrong = |reason| RedisAddressError { reason };
         let (scheme, rest) = text.split_once("://").ok_or(wrong("it has no scheme"))?;
-        if !matches!(scheme, "redis" | "rediss") {
-            return Err(wrong("the scheme is neither redis nor rediss"));
-        }
         if rest.contains(['?', '#']) {
             return Err(wrong("it takes nothing after a ? or #"));
         }
-        let info = text.into_connection_info().map_err(|_| wrong("host, port or database"))?;
-        Ok(Self { info: Arc::new(info), shown: without_password(text) })
+        let read =
+            |text: &str| text.into_connection_info().map_err(|_| wrong("host, port or database"));
+        let (info, sentinels) = match scheme.strip_suffix("+sentinel").unwrap_or(scheme) {
+            plain @ ("redis" | "rediss") if plain != scheme => {
+                let (user, hosts) = rest.rsplit_once('@').map_or(("", rest), |(user, hosts)| {
+                    // With its at sign.
+                    (&rest[..=user.len()], hosts)
+                });
+                let (hosts, name) =
+                    hosts.split_once('/').ok_or(wrong("the primary's name is missing"))?;
+                let (name, database) = name.split_once('/').unwrap_or((name, "0"));
+                if name.is_empty() || database.contains('/') {
+                    return Err(wrong("the primary's name is missing"));
+                }
+                let port = |host: &str| if has_port(host) { "" } else { SENTINEL_PORT };
+                let hosts: Vec<_> = hosts
+                    .split(',')
+                    .map(|host| read(&format!("{plain}://{host}{}", port(host))))
+                    .collect::<Result<_, _>>()?;
+                let server = read(&format!("{plain}://{user}localhost/{database}"))?;
+                let first = hosts.first().ok_or(wrong("it names no Sentinel"))?;
+                let info = server.set_addr(first.addr().clone());
+                (info, Some(Arc::new(Sentinels { hosts, name: name.to_owned() })))
+            }
+            "redis" | "rediss" => (read(text)?, None),
+            _ => return Err(wrong("the scheme is neither redis nor rediss")),
+        };
+        Ok(Self { info: Arc::new(info), sentinels, shown: without_password(text) })
     }
+}
+
+const SENTINEL_PORT: &str = ":26379";
+
+/// Whether a host is followed by a port; an IPv6 address stands in brackets.
+fn has_port(host: &str) -> bool {
+    let name_ends = host.rfind(']').map_or(0, |at| at + 1);
+    host[name_ends..].contains(':')
 }
 
 impl fmt::Display for RedisAddress {
@@ -189,12 +230,27 @@ mod tests {
             ("redis://localhost:6380/3", "redis://localhost:6380/3"),
             ("rediss://hub:secret@redis.example/0", "rediss://hub:***@redis.example/0"),
             ("redis://:p%40ss@[::1]:1", "redis://:***@[::1]:1"),
+            ("redis+sentinel://a,b:1,[::1]/main", "redis+sentinel://a,b:1,[::1]/main"),
+            ("rediss+sentinel://u:s@a,b/main/2", "rediss+sentinel://u:***@a,b/main/2"),
         ] {
             let address: RedisAddress = text.parse().unwrap();
             assert_eq!(address.to_string(), shown);
             assert_eq!(format!("{address:?}"), shown);
             assert_eq!(shown.parse::<RedisAddress>().unwrap(), address, "it can be read back");
         }
+    }
+
+    #[test]
+    fn sentinels_have_places_of_their_own() {
+        let text = "redis+sentinel://u:s@a,b:1,[::1],[::1]:2/main/2";
+        let address: RedisAddress = text.parse().unwrap();
+        let sentinels = address.sentinels.unwrap();
+        let places: Vec<_> = sentinels.hosts.iter().map(|host| host.addr().to_string()).collect();
+        assert_eq!(places, ["a:26379", "b:1", "::1:26379", "::1:2"]);
+        assert_eq!(sentinels.name, "main");
+        assert_eq!(address.info.redis_settings().db(), 2);
+        assert_eq!(address.info.redis_settings().password(), Some("s"));
+        assert_eq!(sentinels.hosts[0].redis_settings().password(), None);
     }
 
     #[test]
@@ -206,6 +262,11 @@ mod tests {
             "redis://:secret@127.0.0.1:port",
             "redis://:secret@127.0.0.1?protocol=resp3",
             "redis://",
+            "redis+sentinel://:secret@a,b",
+            "redis+sentinel://:secret@a,b/",
+            "redis+sentinel://:secret@a,b/main/x",
+            "redis+sentinel://:secret@a,:x/main",
+            "nats+sentinel://:secret@a/main",
         ] {
             let error = text.parse::<RedisAddress>().unwrap_err().to_string();
             assert!(error.contains("redis://HOST:PORT") && !error.contains("secret"), "{error}");

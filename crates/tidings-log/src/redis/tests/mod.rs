@@ -2,6 +2,7 @@
 
 mod faults;
 mod proxy;
+mod sentinels;
 mod server;
 
 use std::sync::atomic::{AtomicU32, Ordering};

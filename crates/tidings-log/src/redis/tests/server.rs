@@ -36,6 +36,12 @@ impl Server {
         server
     }
 
+    /// What somebody else has started on this port.
+    pub(super) fn look_at(port: u16) -> Self {
+        let directory = TempDir::new().expect("a directory");
+        Self { directory, port, flags: Vec::new(), child: None }
+    }
+
     /// Starts it, on the same port and with the same directory as before.
     pub(super) fn up(&mut self) {
         let mut command = Command::new("redis-server");
@@ -67,7 +73,7 @@ impl Server {
         self.try_ask(command).unwrap_or_else(|| panic!("{command:?} is answered"))
     }
 
-    fn try_ask(&self, command: &[&str]) -> Option<redis::Value> {
+    pub(super) fn try_ask(&self, command: &[&str]) -> Option<redis::Value> {
         let client = redis::Client::open(format!("redis://127.0.0.1:{}", self.port)).ok()?;
         let mut connection = client.get_connection_with_timeout(Duration::from_secs(5)).ok()?;
         let (name, arguments) = command.split_first()?;
@@ -99,7 +105,7 @@ pub(super) fn options(port: u16, user: &str) -> RedisOptions {
 
 /// A port that nobody has. A server that comes back needs one that the system does not give out
 /// to somebody else meanwhile.
-fn free_port() -> u16 {
+pub(super) fn free_port() -> u16 {
     use std::sync::atomic::{AtomicU16, Ordering};
     static NEXT: AtomicU16 = AtomicU16::new(0);
     loop {
