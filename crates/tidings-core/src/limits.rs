@@ -157,6 +157,13 @@ pub const CONNECTIONS_PER_ADDRESS_MAX: usize = 2_000;
 /// as it may have can come back at once.
 pub const CONNECTS_PER_ADDRESS: u32 = 200;
 
+/// Bytes of publishers' requests that are held at once, from when they come until they are kept
+/// (default; a setting). Beyond it publishers wait, and their connections fill.
+pub const PUBLISH_BYTES_IN_FLIGHT_MAX: usize = 64 * 1024 * 1024;
+
+/// How long a publisher may have to wait for room among them, before it is told to come again.
+pub const PUBLISH_WAIT_TIME_MAX: Duration = Duration::from_secs(10);
+
 /// Events a second that somebody without a token or key may publish from one address (default; a
 /// setting).
 pub const PUBLISHES_PER_ADDRESS: u32 = 200;

@@ -46,6 +46,8 @@ pub struct Config {
     pub drain: Duration,
     /// Silence after which a stream gets a heartbeat.
     pub heartbeat: Duration,
+    /// Bytes of publishers' requests that are held at once.
+    pub publish_bytes_in_flight_max: usize,
     /// Events from one address, published by those who show no token and no key.
     pub publishes_per_address: Rate,
     /// Events published with the tokens of one subject, or with one API key.
@@ -80,6 +82,7 @@ impl Default for Config {
             default_selectors: None,
             drain: limits::DRAIN,
             heartbeat: limits::HEARTBEAT,
+            publish_bytes_in_flight_max: limits::PUBLISH_BYTES_IN_FLIGHT_MAX,
             publishes_per_address: Rate(limits::PUBLISHES_PER_ADDRESS),
             publishes_per_key: Rate(limits::PUBLISHES_PER_KEY),
             renew_before: limits::RENEW_BEFORE,

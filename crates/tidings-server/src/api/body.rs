@@ -7,6 +7,29 @@ use http_body_util::BodyExt as _;
 use tidings_core::limits::{BODY_IDLE_TIME_MAX, DISCARD_BYTES_MAX, DISCARD_TIME_MAX};
 use tokio::time;
 
+use crate::engine::Hub;
+use crate::gate::{Share, Spent};
+
+/// What a request holds of the bytes for all publishers.
+pub(crate) struct Room<'a> {
+    hub: &'a Hub,
+    share: Share,
+}
+
+impl<'a> Room<'a> {
+    pub(crate) fn new(hub: &'a Hub) -> Self {
+        Self { hub, share: hub.in_flight() }
+    }
+
+    /// Waits until there is room for so many more.
+    pub(crate) async fn take(&mut self, bytes: usize) -> Result<(), BodyError> {
+        let metrics = self.hub.metrics();
+        let waits = || metrics.limit_hit("publish_bytes_in_flight_max");
+        let taken = self.share.take(bytes, waits).await;
+        taken.map_err(|Spent { bytes_max }| BodyError::NoRoom { bytes_max })
+    }
+}
+
 /// Why a body could not be read.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub(crate) enum BodyError {
@@ -15,6 +38,15 @@ pub(crate) enum BodyError {
     Broken {
         /// What hyper says.
         reason: String,
+    },
+    /// Other publishers' bytes had no end.
+    #[error(
+        "the hub holds as many bytes of publishers as it may (publish_bytes_in_flight_max, \
+         {bytes_max}): try again later"
+    )]
+    NoRoom {
+        /// How many that is.
+        bytes_max: usize,
     },
     /// Nothing came for [`BODY_IDLE_TIME_MAX`].
     #[error(
@@ -51,7 +83,8 @@ pub(crate) async fn next(body: &mut Body) -> Option<Result<Bytes, BodyError>> {
     }
 }
 
-/// All of a body of at most `max` bytes, where `name` is the name of that limit.
+/// All of a body of at most `max` bytes, where `name` is the name of that limit. Together with
+/// other bodies it is held back by `room`, which is to be kept as long as the bytes.
 ///
 /// The bytes are copied together: pieces of hyper's buffers, kept in a log, would keep the whole
 /// buffers. Dropping the future drops the body.
@@ -59,6 +92,7 @@ pub(crate) async fn collect(
     mut body: Body,
     name: &'static str,
     max: usize,
+    room: &mut Room<'_>,
 ) -> Result<Vec<u8>, BodyError> {
     let told = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
     if told > max {
@@ -71,6 +105,10 @@ pub(crate) async fn collect(
         if piece.len() > max - all.len() {
             discard(body);
             return Err(BodyError::TooLarge { name, max });
+        }
+        if let Err(error) = room.take(piece.len()).await {
+            discard(body);
+            return Err(error);
         }
         all.extend_from_slice(&piece);
     }
@@ -94,9 +132,17 @@ pub(crate) fn discard(mut body: Body) {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use futures_util::stream;
+    use tidings_log::Memory;
 
     use super::*;
+    use crate::config::Config;
+
+    fn hub() -> Hub {
+        Hub::start(Arc::new(Memory::default()), Config::default()).unwrap()
+    }
 
     fn pieces(pieces: &[&'static str]) -> Body {
         let pieces: Vec<Result<Bytes, std::io::Error>> =
@@ -114,7 +160,7 @@ mod tests {
             (Body::from("abcd"), Ok(b"abcd".to_vec())),
             (Body::from("abcde"), too_large),
         ] {
-            assert_eq!(collect(body, "data_bytes_max", 4).await, expected);
+            assert_eq!(collect(body, "data_bytes_max", 4, &mut Room::new(&hub())).await, expected);
         }
     }
 
@@ -122,7 +168,10 @@ mod tests {
     async fn a_body_that_stalls_is_given_up() {
         let body = Body::from_stream(stream::pending::<Result<Bytes, std::io::Error>>());
         let before = time::Instant::now();
-        assert_eq!(collect(body, "data_bytes_max", 4).await, Err(BodyError::Stalled));
+        assert_eq!(
+            collect(body, "data_bytes_max", 4, &mut Room::new(&hub())).await,
+            Err(BodyError::Stalled)
+        );
         assert_eq!(before.elapsed(), BODY_IDLE_TIME_MAX);
     }
 
@@ -130,7 +179,7 @@ mod tests {
     async fn a_body_that_breaks_off_is_an_error() {
         let broken = Err(std::io::Error::other("gone"));
         let body = Body::from_stream(stream::iter([Ok(Bytes::from_static(b"a")), broken]));
-        let error = collect(body, "data_bytes_max", 4).await.unwrap_err();
+        let error = collect(body, "data_bytes_max", 4, &mut Room::new(&hub())).await.unwrap_err();
         assert!(matches!(error, BodyError::Broken { .. }), "{error}");
     }
 }

@@ -369,6 +369,15 @@ impl From<BodyError> for Problem {
     fn from(error: BodyError) -> Self {
         match error {
             BodyError::Broken { .. } => Self::bad_request(error.to_string()),
+            BodyError::NoRoom { bytes_max } => Self {
+                retry_after: Some(RETRY_AFTER),
+                ..Self::limited(
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    error.to_string(),
+                    "publish_bytes_in_flight_max",
+                    bytes_max as u64,
+                )
+            },
             BodyError::Stalled => Self::new(StatusCode::REQUEST_TIMEOUT, error.to_string()),
             BodyError::TooLarge { name, max } => {
                 Self::limited(StatusCode::PAYLOAD_TOO_LARGE, error.to_string(), name, max as u64)

@@ -16,7 +16,7 @@ use tidings_core::limits::BATCH_EVENTS_MAX;
 use crate::auth::{Access, Caller, Refusal};
 use crate::engine::{Hub, Id, Publish};
 
-use super::body;
+use super::body::{self, Room};
 use super::client;
 use super::error::Problem;
 use super::item::{self, ItemError};
@@ -88,7 +88,8 @@ pub(crate) async fn publish(
         return Ok(answer(&summary, repeated));
     }
     let config = hub.config();
-    let body = body::collect(body, "batch_bytes_max", config.batch_bytes_max).await?;
+    let mut room = Room::new(&hub);
+    let body = body::collect(body, "batch_bytes_max", config.batch_bytes_max, &mut room).await?;
     let body = Bytes::from(body);
     let batch = parse(&body, config.data_bytes_max, key.as_ref())?;
     may_publish(&access, &caller, &batch)?;

@@ -14,7 +14,7 @@ use tidings_core::event::{
 use crate::auth::Access;
 use crate::engine::{Hub, Id, Publish};
 
-use super::body;
+use super::body::{self, Room};
 use super::client;
 use super::error::Problem;
 use super::path::{self, PathError};
@@ -98,7 +98,9 @@ pub(crate) async fn publish(
     if let Some(client) = client::of(&caller, &parts.extensions) {
         hub.allow_publish(&client, 1)?;
     }
-    let data = body::collect(body, "data_bytes_max", hub.config().data_bytes_max).await?;
+    let mut room = Room::new(&hub);
+    let data_bytes_max = hub.config().data_bytes_max;
+    let data = body::collect(body, "data_bytes_max", data_bytes_max, &mut room).await?;
     let publish = head.into_publish(Data::parse(data)?);
     let mut kept = hub.publish_many(vec![publish]).await?;
     let kept = kept.pop().expect("one event gives one answer");

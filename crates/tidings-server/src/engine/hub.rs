@@ -37,7 +37,9 @@ use super::terms::{
     TooFast,
 };
 use crate::config::Config;
-use crate::gate::{self, Admissions, Client, ConnectionGuard, Counts, Full, NotAdmitted, Rates};
+use crate::gate::{
+    self, Admissions, Budget, Client, ConnectionGuard, Counts, Full, NotAdmitted, Rates, Share,
+};
 use crate::metrics::Metrics;
 
 /// A running hub. Cheap to clone; all clones are the same hub. When the last one goes, its
@@ -56,6 +58,7 @@ struct Inner {
     tasks: Vec<AbortHandle>,
     admissions: Arc<Admissions>,
     streams: Arc<Counts>,
+    in_flight: Budget,
     publishes_per_address: Rates,
     publishes_per_key: Rates,
     /// Requests that are being answered.
@@ -98,6 +101,7 @@ impl Hub {
         let inner = Inner {
             admissions: Admissions::new(&config, metrics.connections.clone()),
             streams: Counts::new(config.streams_per_token_max),
+            in_flight: Budget::new(config.publish_bytes_in_flight_max),
             publishes_per_address: Rates::new(config.publishes_per_address),
             publishes_per_key: Rates::new(config.publishes_per_key),
             config,
@@ -185,6 +189,12 @@ impl Hub {
             repeated: appended.repeated,
         });
         Ok(published.collect())
+    }
+
+    /// What a publish may hold of the bytes for all of them; nothing yet. It is to be kept until the
+    /// publish is answered.
+    pub(crate) fn in_flight(&self) -> Share {
+        self.inner.in_flight.share()
     }
 
     /// Takes `events` from what `client` may still publish now.

@@ -184,3 +184,31 @@ async fn what_is_done_with_one_key_is_counted_wherever_it_comes_from() {
     let admitted = async { while listen(&ours).await.status() != 200 {} };
     tokio::time::timeout(PATIENCE, admitted).await.expect("whoever leaves makes room");
 }
+
+#[tokio::test]
+async fn publishers_wait_for_room_instead_of_filling_the_memory() {
+    let config = Config { publish_bytes_in_flight_max: 100_000, ..Config::default() };
+    let (world, address) = behind_a_proxy(config, false).await;
+    let begin = async || {
+        let head = "POST /topics/a HTTP/1.1\r\nhost: a\r\ncontent-length: 90000\r\n\r\n";
+        connect(address, head.to_owned() + &"x".repeat(80_000)).await
+    };
+    let mut publishers = vec![begin().await, begin().await, begin().await];
+    let waiting = async {
+        let hit = "limit=\"publish_bytes_in_flight_max\"";
+        while !world.get("/metrics", &[]).await.text.contains(hit) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, waiting).await.expect("some wait");
+    assert_eq!(world.kept(), 0);
+    // Each comes to its end, whichever of them has the room.
+    for publisher in &mut publishers {
+        publisher.write_all("x".repeat(10_000).as_bytes()).await.unwrap();
+    }
+    for publisher in &mut publishers {
+        let answer = until(publisher, "\r\n\r\n").await;
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    }
+    assert_eq!(world.kept(), 3);
+}

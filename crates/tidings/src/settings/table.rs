@@ -341,6 +341,15 @@ pub(crate) static TABLE: &[Setting] = &[
         show: |settings| settings.connects_per_address.0.to_string(),
     },
     Setting {
+        key: "publish-bytes-in-flight-max",
+        shape: Shape::One("BYTES"),
+        scope: Scope::Serve,
+        help: "Bytes of publishers' requests that are held at once, from when they come until they \
+               are kept; beyond it publishers wait",
+        read: |settings, values| read_one(&mut settings.publish_bytes_in_flight_max, values, size),
+        show: |settings| bytes_text(settings.publish_bytes_in_flight_max as u64),
+    },
+    Setting {
         key: "publishes-per-address",
         shape: Shape::One("N"),
         scope: Scope::Serve,
