@@ -191,8 +191,8 @@ impl Hub {
         Ok(published.collect())
     }
 
-    /// What a publish may hold of the bytes for all of them; nothing yet. It is to be kept until the
-    /// publish is answered.
+    /// What a publish may hold of the bytes for all of them; nothing yet. It is to be kept until
+    /// the publish is answered.
     pub(crate) fn in_flight(&self) -> Share {
         self.inner.in_flight.share()
     }
