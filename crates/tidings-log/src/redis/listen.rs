@@ -56,12 +56,13 @@ async fn hear_out(shared: &Shared, link: &Link, backoff: &mut Backoff) -> Result
     let mut changed = shared.changed.subscribe();
     let generation = shared.state.lock().generation;
     loop {
-        let (followed, ends) = {
+        let (followed, ends, missing) = {
             let state = shared.state.lock();
             if state.generation != generation {
                 return Ok(());
             }
-            (state.followed, state.closed)
+            let kept = state.held.oldest..state.held.next;
+            (state.followed, state.closed, kept.contains(&state.followed))
         };
         if ends && done(shared) {
             return Ok(());
@@ -81,7 +82,12 @@ async fn hear_out(shared: &Shared, link: &Link, backoff: &mut Backoff) -> Result
                 }
             }
         };
-        for entry in found(answer)? {
+        let entries = found(answer)?;
+        if entries.is_empty() && missing {
+            // Behind the address is another server by now, to which others have been led already.
+            return Err(Fault::broken("it does not have what was appended"));
+        }
+        for entry in entries {
             let records = entry.records().ok_or_else(|| Fault::refused(NOT_OURS))?;
             shared.push(generation, records);
         }

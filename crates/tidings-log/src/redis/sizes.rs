@@ -49,10 +49,11 @@ pub(super) const RECENT_BYTES_MAX: usize = 4 * 1024 * 1024;
 pub(super) const TRIM_ENTRIES_MAX: usize = 1_024;
 
 /// How long a connection may take to be made.
-pub(super) const CONNECT_TIME_MAX: Duration = Duration::from_secs(3);
+pub(super) const CONNECT_TIME_MAX: Duration = Duration::from_secs(2);
 
-/// How long the server may take to answer: whoever waits longer finds a new connection.
-pub(super) const ANSWER_TIME_MAX: Duration = Duration::from_secs(5);
+/// How long the server may take to answer: whoever waits longer makes a new connection. Less than
+/// a publish waits, so that it may get there by another way after all.
+pub(super) const ANSWER_TIME_MAX: Duration = Duration::from_secs(2);
 
 /// How long a follower asks the server to wait for something new. The connection counts as dead
 /// when not even "nothing" comes back a little later.

@@ -21,6 +21,10 @@ if known then
   if of == number then
     return { 'ok', meta[1], meta[2], meta[3], meta[4], answer }
   end
+  if tonumber(of) > tonumber(number) then
+    -- It comes late over a connection that was given up: all of it has been answered long ago.
+    return { 'other' }
+  end
 end
 local bytes_max, window, uses_max, entry_max =
   tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])

@@ -228,6 +228,43 @@ async fn a_lost_end_is_noticed_even_where_others_have_written_over_it() {
     assert_eq!(replaced(&mut *others).await.incarnation, bounds.incarnation);
 }
 
+#[tokio::test]
+async fn a_follower_does_not_stay_with_a_server_that_others_have_left() {
+    let primary = Server::start();
+    let replica = Server::with(&[
+        "--save",
+        "",
+        "--replicaof",
+        &format!("127.0.0.1 {}", primary.port()),
+        "--repl-diskless-sync-delay",
+        "0",
+    ]);
+    let proxy = Proxy::to(primary.port()).await;
+    let log = open_through(&proxy).await;
+    let mut follower = log.follow(Position(1));
+    put(&log, "1").await;
+    assert_eq!(take(&mut *follower, 1).await, ["1"]);
+    let has_it = async {
+        while !format!("{:?}", replica.ask(&["HGET", "{tidings:0}:meta", "next"])).contains('2') {
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(PATIENCE, has_it).await.unwrap();
+    replica.ask(&["REPLICAOF", "NO", "ONE"]);
+    proxy.lead_to(replica.port());
+    // All connections but the one that waits for events come to the new primary.
+    let clients = format!("{:?}", primary.ask(&["CLIENT", "LIST"]));
+    let (_, clients) = clients.split_once("id=").unwrap();
+    for client in clients.split("id=") {
+        if !client.contains("cmd=xread") && !client.contains("cmd=client") {
+            let id = client.split(' ').next().unwrap();
+            primary.ask(&["CLIENT", "KILL", "ID", id]);
+        }
+    }
+    put(&log, "2").await;
+    assert_eq!(take(&mut *follower, 1).await, ["2"]);
+}
+
 /// Cuts the way again and again, at moments that nobody chose.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn broken_connections_lose_nothing_and_repeat_nothing() {

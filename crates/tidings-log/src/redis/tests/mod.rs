@@ -11,6 +11,9 @@ use tidings_core::event::{Data, Event, EventId, IdempotencyKey, Topic};
 use tidings_core::topic::{Selector, Selectors};
 
 use self::server::{Server, options};
+use super::group::Group;
+use super::scripts::Answer;
+use super::sizes::ANSWERS_KEPT;
 use super::*;
 use crate::conformance::{self, Settings};
 
@@ -160,4 +163,38 @@ async fn a_server_that_is_not_there_is_named() {
     let error = Redis::open(options).await.unwrap_err().to_string();
     assert!(error.contains(&format!("redis://hub:***@127.0.0.1:{port}")), "{error}");
     assert!(started.elapsed() < 3 * OPEN_TIME_MAX, "it does not try for ever");
+}
+
+#[tokio::test]
+async fn what_comes_a_second_time_is_answered_and_not_appended() {
+    let server = Server::start();
+    let dialer = Dialer::new(&server.options()).unwrap();
+    let link = dialer.dial(ANSWER_TIME_MAX).await.unwrap();
+    let keys = Keys::new(&RedisPrefix::default(), "node");
+    let (held, _) = meet::open(&link, &keys).await.unwrap();
+    let append = async |number: u64| {
+        let event = Event::new(Topic::parse("t").unwrap(), Data::from("x"));
+        let batch = vec![Append { event, key: None, time: Timestamp(0) }];
+        let (answer, _answered) = oneshot::channel();
+        let mut group = Group::new(number);
+        group.push(Waiting { batch, deadline: Instant::now() + OPEN_TIME_MAX, answer });
+        group.finish();
+        let numbers = [0, number, ANSWERS_KEPT as u64, 1 << 30, 0, 0, 1 << 16];
+        let numbers = numbers.map(|number| number.to_string());
+        let mut arguments = vec![held.incarnation.as_str().as_bytes()];
+        arguments.extend(numbers.iter().map(String::as_bytes));
+        arguments.extend(group.arguments());
+        match link.run(&scripts::APPEND, &keys, &arguments).await.unwrap() {
+            Answer::Done(_, places) => places.and_then(scripts::text),
+            Answer::Other | Answer::Back => None,
+        }
+    };
+    for number in 1..=ANSWERS_KEPT as u64 + 1 {
+        let place = Some(number.to_string());
+        assert_eq!(append(number).await, place);
+        assert_eq!(append(number).await, place, "the answer got lost");
+    }
+    assert_eq!(append(1).await, None, "later than any answer could be waited for");
+    assert_eq!(append(2).await.as_deref(), Some("2"));
+    assert_eq!(append(100).await, Some((ANSWERS_KEPT + 2).to_string()));
 }

@@ -3,6 +3,7 @@
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use tokio::io::copy_bidirectional;
 use tokio::net::{TcpListener, TcpStream};
@@ -11,6 +12,7 @@ use tokio::sync::watch;
 /// A running proxy. Dropping it ends it.
 pub(super) struct Proxy {
     port: u16,
+    server: Arc<AtomicU16>,
     /// Counts the cuts; odd while nothing passes.
     cuts: Arc<watch::Sender<u64>>,
     accepting: tokio::task::AbortHandle,
@@ -23,6 +25,8 @@ impl Proxy {
         let port = listener.local_addr().unwrap().port();
         let cuts = Arc::new(watch::Sender::new(0));
         let own = Arc::clone(&cuts);
+        let target = Arc::new(AtomicU16::new(server));
+        let server = Arc::clone(&target);
         let accepting = tokio::spawn(async move {
             loop {
                 let (mut client, _) = listener.accept().await.unwrap();
@@ -30,8 +34,8 @@ impl Proxy {
                 if *cut.borrow_and_update() % 2 == 1 {
                     continue;
                 }
+                let address = (Ipv4Addr::LOCALHOST, target.load(Ordering::Relaxed));
                 tokio::spawn(async move {
-                    let address = (Ipv4Addr::LOCALHOST, server);
                     let Ok(mut server) = TcpStream::connect(address).await else { return };
                     tokio::select! {
                         _ = copy_bidirectional(&mut client, &mut server) => {}
@@ -40,7 +44,12 @@ impl Proxy {
                 });
             }
         });
-        Self { port, cuts, accepting: accepting.abort_handle() }
+        Self { port, server, cuts, accepting: accepting.abort_handle() }
+    }
+
+    /// Leads who comes from now on to another server.
+    pub(super) fn lead_to(&self, server: u16) {
+        self.server.store(server, Ordering::Relaxed);
     }
 
     pub(super) fn port(&self) -> u16 {
