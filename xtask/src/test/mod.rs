@@ -66,8 +66,8 @@ const STEPS: &[Step] = &[
     },
     Step {
         name: "browser",
-        about: "EventSource in Chromium against the release binary",
-        needs: &["release"],
+        about: "EventSource and our client in Chromium against the release binary",
+        needs: &["js", "release"],
         run: node::browser,
     },
     Step {
