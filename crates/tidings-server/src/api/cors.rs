@@ -29,8 +29,8 @@ const LISTED_HEADERS: &str = "Accept, Authorization, Cache-Control, Content-Type
     X-Requested-With";
 
 /// The headers of answers that pages may read beside those that all may.
-const EXPOSED_HEADERS: &str =
-    "Idempotent-Replayed, Retry-After, Tidings-Cursor, Tidings-Resume, WWW-Authenticate";
+const EXPOSED_HEADERS: &str = "Idempotent-Replayed, Retry-After, Tidings-Cursor, Tidings-Heartbeat, Tidings-Resume, \
+     WWW-Authenticate";
 
 /// How long a browser may remember the answer to a preflight, in seconds: two hours, more than
 /// which Chromium does not keep.

@@ -2,7 +2,7 @@
 //! Knows nothing of the hub's own addresses.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::extract::FromRequestParts;
@@ -28,6 +28,10 @@ const TIDINGS_RESUME: HeaderName = HeaderName::from_static("tidings-resume");
 /// The place after which the stream begins. A client that is cut off before its first event comes
 /// back with it as its `Last-Event-ID`.
 const TIDINGS_CURSOR: HeaderName = HeaderName::from_static("tidings-cursor");
+
+/// The longest silence of a stream that is well, in seconds: clients that know it can tell a
+/// connection that died.
+const TIDINGS_HEARTBEAT: HeaderName = HeaderName::from_static("tidings-heartbeat");
 
 /// Who asks for an event stream: where it is to begin, and the connection that it comes on.
 ///
@@ -142,10 +146,11 @@ impl Subscriber {
             };
         }
         let connection = http1.then_some("keep-alive");
+        let heartbeat = hub.config().heartbeat;
         if self.head_only {
             // Never polled; only that its length is not known matters.
             let body = Body::from_stream(stream::pending::<Result<&[u8], std::io::Error>>());
-            return Ok(EventStream { place: None, connection, body });
+            return Ok(EventStream { place: None, connection, heartbeat, body });
         }
         let start = self.start.unwrap_or(Start::Live);
         let Self { label, private, client, ends: expires, .. } = self;
@@ -153,7 +158,7 @@ impl Subscriber {
         let subscribed = hub.subscribe(subscription).await?;
         let place = Some((subscribed.verdict, subscribed.cursor));
         let body = hub.stream(subscribed, self.version, &self.extensions);
-        Ok(EventStream { place, connection, body })
+        Ok(EventStream { place, connection, heartbeat, body })
     }
 
     pub(crate) fn from_parts(parts: &Parts) -> Result<Self, Problem> {
@@ -187,6 +192,7 @@ pub struct EventStream {
     place: Option<(Verdict, Cursor)>,
     /// What `Connection` says; HTTP/2 forbids it.
     connection: Option<&'static str>,
+    heartbeat: Duration,
     body: Body,
 }
 
@@ -195,7 +201,8 @@ impl EventStream {
     /// makes an end for ever; of this it makes a reason to come back, elsewhere or later.
     fn ended(hub: &Hub, http1: bool) -> Self {
         let connection = http1.then_some("close");
-        Self { place: None, connection, body: Body::from(hub.preamble()) }
+        let heartbeat = hub.config().heartbeat;
+        Self { place: None, connection, heartbeat, body: Body::from(hub.preamble()) }
     }
 
     /// What became of the wish to begin somewhere; `None` for a `HEAD` request, and where the hub
@@ -218,6 +225,9 @@ impl IntoResponse for EventStream {
         if let Some(connection) = self.connection {
             set(header::CONNECTION, connection);
         }
+        // A part of a second more is no silence to worry about, one less would be.
+        let seconds = self.heartbeat.as_secs() + u64::from(self.heartbeat.subsec_nanos() > 0);
+        headers.insert(TIDINGS_HEARTBEAT, HeaderValue::from(seconds));
         if let Some((verdict, cursor)) = self.place {
             tell_verdict(headers, verdict);
             let cursor = HeaderValue::try_from(cursor.to_string());

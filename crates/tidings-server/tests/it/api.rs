@@ -29,6 +29,7 @@ async fn what_is_published_is_streamed_and_kept() {
     let world = World::new();
     let mut stream = world.listen("/topics/demo", &[]).await;
     assert_eq!(stream.headers["tidings-resume"], "live");
+    assert_eq!(stream.headers["tidings-heartbeat"], "15");
     let id = world.post("/topics/demo?event=news&retry=3000", "one\ntwo").await["id"].clone();
     let id = id.as_str().unwrap();
     let text = stream.until("two\n\n").await;
