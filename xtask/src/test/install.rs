@@ -16,7 +16,7 @@ use crate::process::command_line;
 
 /// Directories with an npm package of their own.
 const NPM_DIRECTORIES: &[&str] =
-    &["clients/js", "clients/js/test/react-18", "tests/browser", "tests/clients"];
+    &["clients/js", "clients/js/test/react-18", "examples/react", "tests/browser", "tests/clients"];
 const REQUIREMENTS: &str = "tests/clients/requirements.txt";
 
 // Asked for by what they bring, not by the package's name: a Chromium or a Python that came

@@ -11,11 +11,12 @@ use anyhow::{Context as _, Result, bail, ensure};
 use crate::context::{Context, find_chromium};
 
 /// `js`: types, build, tests and sizes of `clients/js`, in this order: sizes are those of the
-/// build.
+/// build. Then the example that uses it is built.
 pub(crate) fn client(context: &Context) -> Result<()> {
-    for script in ["check", "build", "test", "sizes"] {
+    let client = ["check", "build", "test", "sizes"].map(|script| ("clients/js", script));
+    for (directory, script) in client.into_iter().chain([("examples/react", "build")]) {
         let mut npm = Command::new("npm");
-        npm.args(["--prefix", "clients/js", "run", script]);
+        npm.args(["--prefix", directory, "run", script]);
         context.runner.run(&mut npm)?;
     }
     Ok(())
