@@ -30,6 +30,12 @@ impl Redis {
         Self::with(&["--appendonly", "yes", "--appendfsync", "always"])
     }
 
+    /// One that follows the one on this port.
+    pub(crate) fn replica_of(primary: u16) -> Self {
+        let primary = format!("127.0.0.1 {primary}");
+        Self::with(&["--save", "", "--replicaof", &primary, "--repl-diskless-sync-delay", "0"])
+    }
+
     /// One with these flags.
     pub(crate) fn with(flags: &[&str]) -> Self {
         let directory = TempDir::new().unwrap();
@@ -67,13 +73,18 @@ impl Redis {
     }
 
     fn try_ask(&self, command: &str) -> Option<String> {
-        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).ok()?;
-        stream.set_read_timeout(Some(Duration::from_secs(10))).ok()?;
-        stream.write_all(format!("{command}\r\n").as_bytes()).ok()?;
-        let mut answer = vec![0; 4096];
-        let bytes = stream.read(&mut answer).ok()?;
-        (bytes > 0).then(|| String::from_utf8_lossy(&answer[..bytes]).into_owned())
+        ask(self.port, command)
     }
+}
+
+/// Runs a command on the server on this port; the answer as it comes.
+pub(crate) fn ask(port: u16, command: &str) -> Option<String> {
+    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).ok()?;
+    stream.set_read_timeout(Some(Duration::from_secs(10))).ok()?;
+    stream.write_all(format!("{command}\r\n").as_bytes()).ok()?;
+    let mut answer = vec![0; 16 * 1024];
+    let bytes = stream.read(&mut answer).ok()?;
+    (bytes > 0).then(|| String::from_utf8_lossy(&answer[..bytes]).into_owned())
 }
 
 impl Drop for Redis {
@@ -88,6 +99,14 @@ pub(crate) fn node(directory: &Path, listen: &str, port: u16) -> Command {
     let log = format!("redis://127.0.0.1:{port}");
     command.args(["serve", "--listen", listen, "--log", &log, "--heartbeat", "1s"]);
     command
+}
+
+/// A hub on this log.
+pub(crate) fn start_with(log: &str, flags: &[&str]) -> Server {
+    let directory = TempDir::new().unwrap();
+    let mut command = tidings(directory.path());
+    command.args(["serve", "--listen", "127.0.0.1:0", "--log", log]).args(flags);
+    Server::start_by(&mut command)
 }
 
 /// A hub on the server behind this port.

@@ -8,6 +8,7 @@
 mod away;
 mod chaos;
 mod engine;
+mod failover;
 mod proxy;
 mod secure;
 #[path = "../support/mod.rs"]
