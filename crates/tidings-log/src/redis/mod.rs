@@ -138,8 +138,8 @@ impl Redis {
         let reason = reason.unwrap_or_else(|| self.shared.trouble("it does not answer"));
         AppendError::Unavailable {
             reason: format!(
-                "{reason}; what was sent to it may be kept all the same, so repeat it under the \
-                 same Idempotency-Key"
+                "{reason}, for {APPEND_TIME_MAX:?} (append_time_max); what was sent to it may be \
+                 kept all the same, so repeat it under the same Idempotency-Key"
             ),
         }
     }
