@@ -88,9 +88,7 @@ async fn settings_and_pings_without_end_hold_nobody_up() {
         // Nothing of what comes back is read.
         let mut flooder = begun(address).await;
         let many = frames.repeat(10_000);
-        let flood = tokio::spawn(async move {
-            while flooder.write_all(&many).await.is_ok() {}
-        });
+        let flood = tokio::spawn(async move { while flooder.write_all(&many).await.is_ok() {} });
         for event in 0..20 {
             world.post("/topics/a", event.to_string()).await;
             until(&mut stream, &format!("data: {event}\n\n")).await;
