@@ -34,11 +34,11 @@ export interface ConnectionOptions {
   /** How many attempts in a row may fail before the stream is given up. */
   maxRetries?: number;
   /**
-   * Which answers that are no stream end it for good: all (`true`), those that will not pass by
-   * themselves (`false`: not 408, 425, 429, 500 and more), or as you say by the status, which is
-   * 200 where the answer is of another type.
+   * Which answers that are no stream end it for good: as you say by the status, which is 200 where
+   * the answer is of another type; `false` for those that will not pass by themselves (not 408,
+   * 429, 500 and more). Without it, all: that is the standard.
    */
-  fatal?: boolean | ((status: number) => boolean);
+  fatal?: false | ((status: number) => boolean);
   /** Characters that an event may have. */
   bufferLimit?: number;
 }
@@ -51,11 +51,11 @@ const MAX_DELAY_MS = 30_000;
 const HEARTBEATS = 2.5;
 /** How often it is looked whether those who are behind have caught up. */
 const BEHIND_MS = 20;
-/** What timers can wait for. */
-const TIMER_MS_MAX = 2 ** 31 - 1;
+/** Timers can't wait for much longer, and don't wait at all then. */
+const TIMER_MS_MAX = 1e9;
 
 /** All but what passes: being too early or too many, and what servers suffer from. */
-const isLasting = (status: number): boolean => status < 500 && ![408, 425, 429].includes(status);
+const isLasting = (status: number): boolean => status < 500 && status !== 408 && status !== 429;
 
 /** The driver of a connection of one's own: see `Drive`. */
 export function connect(
@@ -64,7 +64,7 @@ export function connect(
   port: Port,
   ended: AbortSignal,
 ): () => void {
-  const { headers: given, method, body, withCredentials, fatal = true, maxDelay = MAX_DELAY_MS } = options;
+  const { headers: given, method, body, withCredentials, fatal = () => true, maxDelay = MAX_DELAY_MS } = options;
   let { lastEventId = "", retry = RETRY_MS } = options;
   let attempt = new AbortController();
   /** Attempts that failed since the stream was last open. */
@@ -90,13 +90,15 @@ export function connect(
         const type = header("Content-Type");
         if (status !== 200 || !/^text\/event-stream\s*(;|$)/i.test(type)) {
           throw streamError(
-            `The answer is ${status}, ${type}.`,
+            `${status} ${type}`,
             status,
             +header("Retry-After") * 1_000,
           );
         }
         watch(timeout ?? +header("Tidings-Heartbeat") * 1_000 * HEARTBEATS);
         failures = 0;
+        // Where the stream begins: to come back there if it breaks before its first event.
+        lastEventId ||= header("Tidings-Cursor") ?? "";
         port.state(1);
         await read(response, signal);
         error = streamError("The stream ended.");
@@ -110,7 +112,7 @@ export function connect(
       // Without an error somebody wants to reconnect.
       if (!error) port.state(0);
       else if (
-        (error.status && (fatal === true || (fatal || isLasting)(error.status))) ||
+        (error.status && (fatal || isLasting)(error.status)) ||
         error instanceof RangeError ||
         // Anything else can't be fetched, however often.
         !/^(http|blob|data)/.test(url) ||
@@ -161,11 +163,12 @@ export function connect(
         },
       },
     );
-    const reader = response.body?.getReader();
+    // Without a body the answer is broken as well.
+    const reader = (response.body as ReadableStream<Uint8Array>).getReader();
     for (;;) {
-      const chunk = await reader?.read();
-      if (!chunk || chunk.done) return;
-      parser.feed(chunk.value);
+      const { done, value } = await reader.read();
+      if (done) return;
+      parser.feed(value);
       signal.throwIfAborted();
       lastEventId = parser.lastEventId;
       do seen = Date.now();
@@ -208,7 +211,15 @@ export function connect(
     wake?.();
   }
 
+  function again(): void {
+    attempt.abort(null);
+    wake?.();
+  }
+
+  // Captured, as what happens to a document does not always bubble.
   for (const [type, act] of Object.entries({
+    // What a frozen page had open may bring nothing any more, and not say so.
+    resume: again,
     online: rouse,
     pageshow: rouse,
     visibilitychange: rouse,
@@ -217,7 +228,7 @@ export function connect(
       if ((event as PageTransitionEvent).persisted) attempt.abort(streamError("Paused."));
     },
   })) {
-    globalThis.addEventListener?.(type, act, { signal: ended });
+    globalThis.addEventListener?.(type, act, { signal: ended, capture: true });
   }
   ended.addEventListener("abort", () => {
     attempt.abort();
@@ -225,8 +236,5 @@ export function connect(
   });
   void run();
 
-  return () => {
-    attempt.abort(null);
-    wake?.();
-  };
+  return again;
 }

@@ -129,7 +129,7 @@ export function createHub(
         const answer = await response.json().catch(() => ({}));
         if (ok) return answer;
         const after = +(response.headers.get("Retry-After") as string) * 1_000;
-        const error = streamError(answer.detail ?? `The answer is ${status}.`, status, after);
+        const error = streamError(answer.detail ?? `${status}`, status, after);
         throw Object.assign(error, { limit: answer.limit });
       } catch (reason) {
         const { status = 503, retryAfter } = reason as StreamError;

@@ -98,7 +98,7 @@ describe("coming back", () => {
   test("a wait that no timer can wait for is not none", async () => {
     const body = `retry: ${"9".repeat(400)}\n`;
     const waits = await waitsOf(SOON, 1, 0.5, () => new Response(body, STREAM));
-    expect(waits).toEqual([2 ** 31 - 1]);
+    expect(waits).toEqual([1e9]);
   });
 
   test("maxRetries: so many in a row, then it ends", async () => {
