@@ -25,8 +25,8 @@ export interface Gap {
 
 /** An event `tidings.renew`: the hub will close the stream. */
 export interface Renewal {
-  /** When, as RFC 3339 has it. */
-  expires?: string;
+  /** In so many seconds. */
+  expires_in: number;
 }
 
 /** How to listen to topics. */
@@ -133,9 +133,8 @@ export function createHub(
         throw Object.assign(error, { limit: answer.limit });
       } catch (reason) {
         const { status = 503, retryAfter } = reason as StreamError;
-        const isFinal = (status !== 503 && status !== 429) || attempt === ATTEMPTS_MAX;
-        if (isFinal || signal?.aborted) throw reason;
-        const delay = retryAfter || ATTEMPT_MS * 2 ** attempt * Math.random();
+        if ((status !== 503 && status !== 429) || attempt === ATTEMPTS_MAX) throw reason;
+        const delay = retryAfter || ATTEMPT_MS * attempt * Math.random();
         await new Promise((resolve) => setTimeout(resolve, delay));
         signal?.throwIfAborted();
       }
@@ -166,8 +165,12 @@ export function createHub(
       const told = ({ data }: MessageEvent) => (typeof data === "string" ? JSON.parse(data) : data);
       source.addEventListener("tidings.reset", (event) => onReset?.(told(event)));
       source.addEventListener("tidings.renew", (event) => {
-        onRenew?.(told(event));
-        if (typeof token === "function") source.reconnect();
+        const renewal: Renewal = told(event);
+        onRenew?.(renewal);
+        // Some time in the first half of what is left: a crowd comes back spread out, and a token
+        // that is none the newer does not make a client come back at once, again and again.
+        const delay = (renewal.expires_in + 1) * 500 * Math.random();
+        setTimeout(() => source.reconnect(), delay);
       });
       // biome-ignore lint/suspicious/noExplicitAny: what a topic carries is the caller's to know.
       return source as EventSource<any>;

@@ -133,11 +133,25 @@ test("a ticket for every attempt", async () => {
   expect(await hub.ticket()).toMatch(/^t\d+$/);
 });
 
+test("a token that is none the newer is no reason to come back at once", async () => {
+  const renew = 'id: k-1\nevent: tidings.renew\ndata: {"expires_in":60}\n\n';
+  const server = await Scripted.start(stream(renew));
+  const timers = vi.spyOn(globalThis, "setTimeout");
+  const hub = createHub(server.origin, { token: () => "the same" });
+  const record = new Record(hub.subscribe("a"), "tidings.renew");
+  await record.until("tidings.renew");
+  const delays = timers.mock.calls.map(([, delay]) => delay as number);
+  timers.mockRestore();
+  expect(delays.filter((delay) => delay > 0 && delay <= 30_500)).not.toEqual([]);
+  expect(server.requests).toHaveLength(1);
+});
+
 test("tidings.reset and tidings.renew are told", async () => {
+  vi.spyOn(Math, "random").mockReturnValue(0.0001);
   const server = await Scripted.start(
     stream(
       'id: k-41\nevent: tidings.reset\ndata: {"from":"k-3","oldest":"k-42","missed":38}\n\n' +
-        'event: tidings.renew\ndata: {"expires":"2026-11-22T23:00:00Z"}\n\n',
+        'id: k-41\nevent: tidings.renew\ndata: {"expires_in":60}\n\n',
     ),
     stream("id: k-42\ndata: a\n\n"),
   );
@@ -146,8 +160,9 @@ test("tidings.reset and tidings.renew are told", async () => {
   const hub = createHub(server.origin, { token: () => "t" });
   const record = new Record(hub.subscribe("a", { onReset, onRenew, parse: JSON.parse }));
   await server.request(2);
+  vi.restoreAllMocks();
   expect(onReset.mock.calls).toEqual([[{ from: "k-3", oldest: "k-42", missed: 38 }]]);
-  expect(onRenew.mock.calls).toEqual([[{ expires: "2026-11-22T23:00:00Z" }]]);
+  expect(onRenew.mock.calls).toEqual([[{ expires_in: 60 }]]);
   // It comes back with a new token at once, where it was.
   expect(server.requests[1]?.headers["last-event-id"]).toBe("k-41");
   expect(record.steps).not.toContain("error 0");

@@ -77,7 +77,6 @@ function appoint(
       try {
         const worker = new SharedWorker(new URL("./worker.js", import.meta.url), {
           type: "module",
-          name: "tidings",
         });
         worker.onerror = worker.port.onmessage = () => settled();
         setTimeout(settled, WORKER_MS_MAX);
