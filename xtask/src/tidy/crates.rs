@@ -9,14 +9,20 @@ use super::tree::SourceFile;
 /// Lowest first: a crate may depend on those of the lines before its own.
 const LEVELS: &[&[&str]] = &[
     &["tidings-core"],
-    &["tidings-client", "tidings-log"],
+    &["tidings-log"],
     &["tidings-bench", "tidings-server"],
+    // Above the server, with which it is tested; see CLIENT for what it is built on.
+    &["tidings-client"],
     &["tidings"],
 ];
 
 const CORE: &str = "tidings-core";
 /// No runtime, no socket, no clock: so the compiler keeps the core pure.
 const CORE_DEPENDENCIES: &[&str] = &["bytes", "foldhash", "memchr", "slab", "thiserror"];
+
+const CLIENT: &str = "tidings-client";
+/// Of our crates: it goes into other people's programs, which need no hub.
+const CLIENT_OURS: &[&str] = &["tidings-core"];
 
 /// What this check wants to know of a package.
 pub(crate) struct Package {
@@ -81,11 +87,29 @@ pub(crate) fn check(packages: &[Package], files: &[SourceFile]) -> Vec<Finding> 
                 Some(_) => {}
             }
         }
+        if package.name == CLIENT {
+            check_client(package, &mut found);
+        }
         if package.name == CORE {
             check_core(package, &mut found);
         }
     }
     findings
+}
+
+fn check_client(package: &Package, found: &mut impl FnMut(&str, String)) {
+    for dependency in &package.dependencies {
+        let name = dependency.name.as_str();
+        if dependency.ours && !dependency.development && !CLIENT_OURS.contains(&name) {
+            found(
+                name,
+                format!(
+                    "the client must not depend on `{name}`; it may be for its tests, or argue for \
+                     it in CLIENT_OURS (xtask/src/tidy/crates.rs)"
+                ),
+            );
+        }
+    }
 }
 
 fn check_core(package: &Package, found: &mut impl FnMut(&str, String)) {
@@ -188,6 +212,14 @@ mod tests {
         assert_found(package(CORE, &more), "the core must not depend on `tokio`");
         let fewer: Vec<_> = listed().skip(1).collect();
         assert_found(package(CORE, &fewer), "does without `bytes`");
+    }
+
+    #[test]
+    fn the_client_ships_without_a_hub() {
+        let tested = [("tidings-core", true, false), ("tidings-server", true, true)];
+        assert!(findings(package(CLIENT, &tested)).is_empty());
+        let shipped = [("tidings-server", true, false)];
+        assert_found(package(CLIENT, &shipped), "the client must not depend on `tidings-server`");
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! Which module of a crate may use which.
-//! Knows the layers of the core and of the server; what a file refers to comes from `rust`.
+//! Knows the layers of three crates; what a file refers to comes from `rust`.
 
 use super::Finding;
 use super::rust::{Parsed, Reference};
@@ -29,8 +29,19 @@ const SERVER: Layers = &[
     &["fuzzing"],
 ];
 
+const CLIENT: Layers = &[
+    &["limits"],
+    &["error"],
+    &["backoff", "event", "publish"],
+    &["options"],
+    &["connection"],
+    &["source"],
+    &["hub"],
+];
+
 fn layers_of(crate_name: &str) -> Option<Layers> {
     match crate_name {
+        "tidings-client" => Some(CLIENT),
         "tidings-core" => Some(CORE),
         "tidings-server" => Some(SERVER),
         _ => None,
@@ -83,7 +94,11 @@ fn layer(layers: Layers, module: &str) -> Option<usize> {
 }
 
 fn advice(crate_name: &str) -> String {
-    let list = if crate_name == "tidings-core" { "CORE" } else { "SERVER" };
+    let list = match crate_name {
+        "tidings-client" => "CLIENT",
+        "tidings-core" => "CORE",
+        _ => "SERVER",
+    };
     format!("add it to {list} (xtask/src/tidy/layers.rs) where it belongs")
 }
 
