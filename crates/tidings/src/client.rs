@@ -6,9 +6,10 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use anyhow::{Context, anyhow, bail};
-use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, LOCATION};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, LOCATION};
 use reqwest::{Method, RequestBuilder, Response, StatusCode, Url, redirect};
 use serde::Deserialize;
+use tidings_client::{Builder, EventSource};
 
 use crate::credential::{Credential, Secret};
 use crate::exit::Usage;
@@ -103,6 +104,19 @@ impl Client {
         self.request(Method::GET, url)
     }
 
+    /// Options for an event stream, with the token as it is at each attempt.
+    pub(crate) fn stream(&self, url: &Url) -> Builder {
+        let credential = self.credential.clone();
+        let headers = move || {
+            let authorization = credential.authorization();
+            async move {
+                let value = authorization.map_err(|error| format!("{error:#}"))?;
+                Ok(value.map(|value| (AUTHORIZATION, value)).into_iter().collect())
+            }
+        };
+        EventSource::builder(url.as_str()).client(self.http.clone()).headers_from(headers)
+    }
+
     /// As [`Self::get`].
     ///
     /// # Errors
@@ -162,22 +176,26 @@ pub(crate) async fn accepted(response: Response) -> anyhow::Result<Response> {
 
 /// What the hub says about why it did not do what it was asked.
 pub(crate) async fn refused(response: Response) -> anyhow::Error {
-    let status = response.status();
+    let (status, headers) = (response.status(), response.headers().clone());
+    let text = response.text().await.unwrap_or_default();
+    refusal(status, &headers, &text)
+}
+
+/// As [`refused`], of an answer that was read.
+pub(crate) fn refusal(status: StatusCode, headers: &HeaderMap, text: &str) -> anyhow::Error {
     if status.is_redirection() {
-        let there = response.headers().get(LOCATION).and_then(|place| place.to_str().ok());
-        let there = there.unwrap_or("somewhere else").to_owned();
+        let there = headers.get(LOCATION).and_then(|place| place.to_str().ok());
+        let there = there.unwrap_or("somewhere else");
         return anyhow!("the hub is not here, it says {status} to {there}: give --url");
     }
-    let is_problem = response
-        .headers()
+    let is_problem = headers
         .get(CONTENT_TYPE)
         .is_some_and(|kind| kind.as_bytes().starts_with(b"application/problem+json"));
-    let text = response.text().await.unwrap_or_default();
-    if is_problem && let Ok(problem) = serde_json::from_str::<Problem>(&text) {
+    if is_problem && let Ok(problem) = serde_json::from_str::<Problem>(text) {
         let said = problem.detail.or(problem.title).unwrap_or_else(|| status.to_string());
         return anyhow!("the hub refused ({}): {said}", status.as_u16());
     }
-    anyhow!("the server refused ({status}){}", excerpt(&text))
+    anyhow!("the server refused ({status}){}", excerpt(text))
 }
 
 /// Whether asking again, the same way, may help.

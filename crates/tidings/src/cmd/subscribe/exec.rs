@@ -4,7 +4,7 @@
 use std::process::Stdio;
 
 use anyhow::{Context, bail};
-use tidings_core::sse::Message;
+use tidings_client::Event;
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
@@ -13,12 +13,12 @@ use tokio::process::Command;
 ///
 /// # Errors
 /// Where it can't be started, or does not end with 0.
-pub(super) async fn run(command: &str, message: &Message) -> anyhow::Result<()> {
+pub(super) async fn run(command: &str, event: &Event) -> anyhow::Result<()> {
     let mut child = Command::new("sh")
         .arg("-c")
         .arg(command)
-        .env("TIDINGS_EVENT", &*message.event_type)
-        .env("TIDINGS_ID", &*message.id)
+        .env("TIDINGS_EVENT", &*event.event_type)
+        .env("TIDINGS_ID", &*event.id)
         .stdin(Stdio::piped())
         .kill_on_drop(true)
         .spawn()
@@ -26,34 +26,36 @@ pub(super) async fn run(command: &str, message: &Message) -> anyhow::Result<()> 
     let mut stdin = child.stdin.take().context("--exec: sh has no stdin")?;
     let feed = async move {
         // A command that does not read its stdin is as good as one that does.
-        let _ = stdin.write_all(message.data.as_bytes()).await;
+        let _ = stdin.write_all(event.data.as_bytes()).await;
     };
     let ((), status) = tokio::join!(feed, child.wait());
     let status = status.context("--exec: can't wait for the command")?;
     if !status.success() {
-        bail!("--exec: the command for event {} ended with {status}", message.id);
+        bail!("--exec: the command for event {} ended with {status}", event.id);
     }
     Ok(())
 }
 
 #[cfg(test)]
 mod tests {
+    use tidings_client::Message;
+
     use super::*;
 
-    fn message(data: &str) -> Message {
-        Message { event_type: "changed".into(), id: "k-1".into(), data: data.into() }
+    fn event(data: &str) -> Event {
+        Message { event_type: "changed".into(), id: "k-1".into(), data: data.into() }.into()
     }
 
     #[tokio::test]
     async fn the_command_gets_the_event() {
         let check = r#"test "$TIDINGS_EVENT $TIDINGS_ID $(cat)" = "changed k-1 hello""#;
-        run(check, &message("hello")).await.unwrap();
+        run(check, &event("hello")).await.unwrap();
     }
 
     #[tokio::test]
     async fn a_command_that_fails_or_does_not_read_is_no_trouble() {
-        let error = run("exit 3", &message("x")).await.unwrap_err().to_string();
+        let error = run("exit 3", &event("x")).await.unwrap_err().to_string();
         assert!(error.contains("k-1") && error.contains('3'), "{error}");
-        run("true", &message(&"x".repeat(1 << 20))).await.unwrap();
+        run("true", &event(&"x".repeat(1 << 20))).await.unwrap();
     }
 }

@@ -1,24 +1,19 @@
 //! `tidings subscribe`: prints events, and comes back where the connection breaks.
-//! Knows nothing of how events are printed, nor of what a stream looks like on the wire.
+//! Knows nothing of how events are printed, nor of how streams are opened and read.
 
-mod backoff;
 mod exec;
 mod print;
 mod stream;
 
 use std::io::{self, IsTerminal};
-use std::time::Duration;
 
-use tidings_core::sse::Message;
-use tokio::time::{self, Instant};
+use tidings_client::{Event, Step};
 
 use crate::cli::{ExecFail, SubscribeArgs};
 use crate::client::Client;
 use crate::logging;
 
-use backoff::Backoff;
 use print::Style;
-use stream::{Opened, Place, Stream};
 
 /// The type of the event by which a hub says that something is gone.
 const RESET: &str = "tidings.reset";
@@ -31,67 +26,44 @@ const RENEW: &str = "tidings.renew";
 /// # Errors
 /// Where the hub refuses for good, and where an event can't be handed on.
 pub(super) async fn run(client: &Client, args: SubscribeArgs) -> anyhow::Result<()> {
-    let mut place = Place::new(&args);
-    let mut backoff = Backoff::default();
     let mut sink = Sink::new(&args);
     if sink.is_full() {
         return Ok(());
     }
-    loop {
-        let reason = match stream::open(client, &args.topics, &mut place, args.idle_timeout).await?
-        {
-            Opened::Stream(mut stream) => {
-                let opened = Instant::now();
-                let ended = receive(&mut stream, &mut sink, &mut backoff, &mut place).await?;
-                let Some(reason) = ended else { return Ok(()) };
-                backoff.lasted(opened.elapsed());
-                reason
+    let mut source = stream::open(client, &args)?;
+    let mut is_open = false;
+    let mut was_reset = false;
+    while let Some(step) = source.next_step().await {
+        match step {
+            Step::Open { headers } => {
+                is_open = true;
+                was_reset = stream::was_reset(&headers);
             }
-            Opened::Over => {
+            Step::Event(event) => {
+                // The event that usually follows the header says more.
+                if std::mem::take(&mut was_reset) && event.event_type != RESET {
+                    tell("some events since the last one are gone, the hub says");
+                }
+                sink.take(&event).await?;
+                if sink.is_full() {
+                    return Ok(());
+                }
+            }
+            Step::Broken { error, wait } => {
+                let reason = stream::reason(client, error, std::mem::take(&mut is_open));
+                tell(&format!("{reason}; reconnecting in {:.1} s", wait.as_secs_f64()));
+            }
+            Step::Closed { error: Some(error) } => {
+                return Err(stream::reason(client, error, is_open));
+            }
+            Step::Closed { error: None } => {
                 tell("the hub says that there is nothing more to come");
-                return Ok(());
             }
-            Opened::Passing { reason, after } => {
-                backoff.wait_at_least(after);
-                reason
-            }
-        };
-        let wait = backoff.next(backoff::random());
-        tell(&format!("{reason}; reconnecting in {:.1} s", wait.as_secs_f64()));
-        time::sleep(wait).await;
-    }
-}
-
-/// Hands on what a stream brings. `None` when enough has come, or why the stream ended.
-async fn receive(
-    stream: &mut Stream,
-    sink: &mut Sink<'_>,
-    backoff: &mut Backoff,
-    place: &mut Place,
-) -> anyhow::Result<Option<String>> {
-    let mut was_reset = stream.was_reset;
-    loop {
-        let more = stream.next().await?;
-        while let Some(message) = stream.message() {
-            backoff.reset();
-            // The event that usually follows the header says more.
-            if std::mem::take(&mut was_reset) && message.event_type != RESET {
-                tell("some events since the last one are gone, the hub says");
-            }
-            sink.take(&message).await?;
-            if sink.is_full() {
-                return Ok(None);
-            }
-        }
-        // Only now: what was not handed on is to come again.
-        place.passed(stream.last_event_id());
-        if let Some(retry) = stream.retry() {
-            backoff.set_retry(retry);
-        }
-        if let Err(reason) = more {
-            return Ok(Some(reason));
+            // Nothing else happens to a stream today.
+            _ => {}
         }
     }
+    Ok(())
 }
 
 /// Where events go.
@@ -124,25 +96,25 @@ impl<'a> Sink<'a> {
     }
 
     /// Prints an event and runs the command, one after the other.
-    async fn take(&mut self, message: &Message) -> anyhow::Result<()> {
-        if message.event_type == RENEW {
+    async fn take(&mut self, event: &Event) -> anyhow::Result<()> {
+        if event.event_type == RENEW {
             // Nobody has published it, and the next connection takes a new token by itself.
-            tell(&print::renew(&message.data));
+            tell(&print::renew(&event.data));
             return Ok(());
         }
-        let is_reset = message.event_type == RESET;
+        let is_reset = event.event_type == RESET;
         if is_reset {
-            tell(&print::reset(&message.data));
+            tell(&print::reset(&event.data));
         }
         // A program that reads the lines has to learn of a gap from them.
         if let Some(style) = self.style.filter(|style| !is_reset || *style == Style::Json) {
-            style.print(message)?;
+            style.print(event)?;
         }
         if is_reset {
             return Ok(());
         }
         if let Some(command) = self.exec {
-            let failed = exec::run(command, message).await;
+            let failed = exec::run(command, event).await;
             match (failed, self.exec_fail) {
                 (Err(error), ExecFail::Stop) => return Err(error),
                 (Err(error), ExecFail::Continue) => tell(&format!("{error:#}")),
@@ -160,6 +132,3 @@ impl<'a> Sink<'a> {
 fn tell(what: &str) {
     eprintln!("tidings: {what}");
 }
-
-/// The wait that a hub is taken to want until it says so.
-const RETRY: Duration = tidings_core::limits::RETRY;

@@ -4,7 +4,7 @@
 use jiff::Zoned;
 use owo_colors::{OwoColorize, Style as Paint};
 use serde::{Deserialize, Serialize};
-use tidings_core::sse::Message;
+use tidings_client::Event;
 
 use crate::output::{self, tame};
 
@@ -27,8 +27,8 @@ impl Style {
     ///
     /// # Errors
     /// Where stdout can't be written.
-    pub(super) fn print(self, message: &Message) -> anyhow::Result<()> {
-        let Message { event_type, id, data } = message;
+    pub(super) fn print(self, event: &Event) -> anyhow::Result<()> {
+        let Event { event_type, id, data, .. } = event;
         match self {
             Self::Json => {
                 let line = Line { id, event: event_type, data };
@@ -36,7 +36,7 @@ impl Style {
             }
             Self::Pretty { colours } => {
                 let time = Zoned::now().strftime("%H:%M:%S").to_string();
-                output::line(&pretty(&time, message, colours))
+                output::line(&pretty(&time, event, colours))
             }
         }
     }
@@ -44,26 +44,26 @@ impl Style {
 
 /// Time, type and id in one line, with the data behind it where that is one line too, and below
 /// it where it is not.
-fn pretty(time: &str, message: &Message, colours: bool) -> String {
+fn pretty(time: &str, event: &Event, colours: bool) -> String {
     let paint = |text: &str, paint: Paint| {
         let text = tame(text);
         if colours { text.style(paint).to_string() } else { text }
     };
     let mut text = paint(time, Paint::new().dimmed());
     text.push(' ');
-    text.push_str(&paint(&message.event_type, Paint::new().cyan().bold()));
-    if !message.id.is_empty() {
+    text.push_str(&paint(&event.event_type, Paint::new().cyan().bold()));
+    if !event.id.is_empty() {
         text.push(' ');
-        text.push_str(&paint(&message.id, Paint::new().dimmed()));
+        text.push_str(&paint(&event.id, Paint::new().dimmed()));
     }
-    if message.data.contains('\n') {
-        for line in message.data.split('\n') {
+    if event.data.contains('\n') {
+        for line in event.data.split('\n') {
             text.push_str("\n    ");
             text.push_str(&tame(line));
         }
-    } else if !message.data.is_empty() {
+    } else if !event.data.is_empty() {
         text.push_str("  ");
-        text.push_str(&tame(&message.data));
+        text.push_str(&tame(&event.data));
     }
     text
 }
@@ -103,25 +103,27 @@ pub(super) fn renew(data: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use tidings_client::Message;
+
     use super::*;
 
-    fn message(event_type: &str, id: &str, data: &str) -> Message {
-        Message { event_type: event_type.into(), id: id.into(), data: data.into() }
+    fn event(event_type: &str, id: &str, data: &str) -> Event {
+        Message { event_type: event_type.into(), id: id.into(), data: data.into() }.into()
     }
 
     #[test]
     fn events_are_printed_on_one_line_if_they_have_one() {
-        let check = |message: Message, expected: &str| {
-            assert_eq!(pretty("12:00:00", &message, false), expected);
+        let check = |event: Event, expected: &str| {
+            assert_eq!(pretty("12:00:00", &event, false), expected);
         };
-        check(message("changed", "k-1", "hello"), "12:00:00 changed k-1  hello");
-        check(message("message", "", ""), "12:00:00 message");
-        check(message("message", "1", "a\n\nb"), "12:00:00 message 1\n    a\n    \n    b");
+        check(event("changed", "k-1", "hello"), "12:00:00 changed k-1  hello");
+        check(event("message", "", ""), "12:00:00 message");
+        check(event("message", "1", "a\n\nb"), "12:00:00 message 1\n    a\n    \n    b");
     }
 
     #[test]
     fn nothing_published_steers_the_terminal() {
-        let text = pretty("t", &message("\x1b[2J", "\x07", "\x1b]0;x\x07\u{9b}1m\tok"), true);
+        let text = pretty("t", &event("\x1b[2J", "\x07", "\x1b]0;x\x07\u{9b}1m\tok"), true);
         let own = text.replace("\x1b[", "");
         assert!(!own.contains(['\x1b', '\x07', '\u{9b}']), "{text:?}");
         assert!(text.contains("\\x1b]0;x\\x07\\x9b1m\tok"));
