@@ -24,7 +24,7 @@ pub(crate) type TokenFrom = Arc<dyn Fn(bool) -> Asked<String> + Send + Sync>;
 
 type Fatal = Arc<dyn Fn(StatusCode) -> bool + Send + Sync>;
 
-/// The options of an [`EventSource`]; [`Builder::build`] makes it.
+/// The options of an [`EventSource`](crate::EventSource); [`Builder::build`] makes it.
 #[derive(Clone)]
 #[must_use]
 pub struct Builder {
