@@ -57,8 +57,8 @@ pub(crate) fn siege(flags: &[&str], attack: impl Fn(&Server)) {
 
 fn start(directory: &Path, flags: &[&str]) -> Server {
     let listen = ["serve", "--listen", "127.0.0.1:0"];
-    // What the witness publishes must not be taken for what the attack has left.
-    let log = ["--log", "memory", "--keep-bytes", "1MiB", "--tail-bytes-max", "1MiB"];
+    // What is published must not be taken for what the attack has left, nor pass the witness by.
+    let log = ["--log", "memory", "--keep-bytes", "8MiB", "--tail-bytes-max", "8MiB"];
     Server::start_in(directory, &[&listen[..], &log, flags].concat())
 }
 
