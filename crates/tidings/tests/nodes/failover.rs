@@ -64,9 +64,9 @@ fn what_was_acknowledged_survives_the_primary() {
     drop(replicas);
 }
 
-/// A subscriber comes to the end. What it had of the old primary is not promised to be told: once in
-/// some ten runs it has missed an event at the failover without a word (docs/scaling.md says so), so
-/// that is counted and printed here, not forbidden.
+/// A subscriber comes to the end. What it had of the old primary is not promised to be told: about
+/// once in ten runs it has missed an event at the failover without a word (docs/scaling.md says
+/// so), so that is counted and printed here, not forbidden.
 fn check(seen: &[Option<String>], kept: &[String]) {
     let place = |data: &String| kept.iter().position(|kept| kept == data);
     let mut untold = 0;
