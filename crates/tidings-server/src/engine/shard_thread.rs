@@ -149,13 +149,16 @@ impl Driver {
 
     fn attach(&mut self, attach: Attach, now: Instant) {
         let Attach { incarnation, interest, label, connection, .. } = attach;
-        let (guard, counted, _arriving) = (attach.guard, attach.counted, attach.arriving);
+        let (guard, counted, arriving) = (attach.guard, attach.counted, attach.arriving);
         let id = self.shard.subscribe(interest, now);
         if !self.connections.insert(id, connection, label, guard, counted) {
             self.shard.remove(id, &mut self.connections);
         } else if self.ending || self.is_of_another_log(incarnation) {
             self.shard.end_one(id, &mut self.connections);
         }
+        // In this order: whoever waits for all streams to end has to meet it as one or the other.
+        self.count_subscribers();
+        drop(arriving);
     }
 
     /// Whether a position of this log means nothing here: the log was replaced after the position
@@ -224,6 +227,10 @@ impl Driver {
         self.metrics.streams_ended(EndReason::Aged, counts.aged);
         self.metrics.streams_ended(EndReason::Drained, counts.drained);
         self.metrics.streams_ended(EndReason::Expired, counts.expired);
+        self.count_subscribers();
+    }
+
+    fn count_subscribers(&mut self) {
         let subscribers = self.shard.len();
         if subscribers != self.counted {
             let change = subscribers as i64 - self.counted as i64;

@@ -95,3 +95,17 @@ async fn http_2_connections_end_with_the_streams_on_them() {
     let ended = tokio::time::timeout(PATIENCE, connection).await;
     ended.expect("the connection ends").unwrap().unwrap();
 }
+
+#[tokio::test]
+async fn a_shutdown_ends_a_stream_that_has_only_just_come() {
+    // The moment between a stream's first event and its count is short: many tries to meet it.
+    for _ in 0..300 {
+        let world = World::new();
+        world.post("/topics/a", "1").await;
+        let mut stream = world.listen("/topics/a?since=earliest", &[]).await;
+        stream.until("data: 1\n\n").await;
+        world.hub.close().await;
+        let rest = stream.rest().await;
+        assert!(rest.starts_with("retry: "), "it ends with when to come back: {rest:?}");
+    }
+}

@@ -137,6 +137,12 @@ impl Stream {
         }
         &self.text
     }
+
+    /// What comes after that, to the end.
+    pub(crate) async fn rest(self) -> String {
+        let rest = tokio::time::timeout(PATIENCE, self.body.collect()).await.expect("it ends");
+        String::from_utf8(rest.unwrap().to_bytes().to_vec()).unwrap()
+    }
 }
 
 pub(crate) fn request(

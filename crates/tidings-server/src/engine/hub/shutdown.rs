@@ -114,7 +114,8 @@ impl Hub {
             self.begin_shutdown();
         }
         let deadline = self.shutdown_deadline().expect("it has begun");
-        while self.streams() > 0 || self.inner.arriving.count() > 0 {
+        // In this order: what no longer arrives is a stream by now.
+        while self.inner.arriving.count() > 0 || self.streams() > 0 {
             if Instant::now() >= deadline {
                 tracing::warn!("some subscribers took no more: they are cut off");
                 break;
