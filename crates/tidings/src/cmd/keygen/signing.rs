@@ -66,8 +66,7 @@ pub(super) fn run(args: &KeygenArgs) -> anyhow::Result<()> {
 /// A secret is text, and counts as it stands: with base64url, all that is random is in characters
 /// that survive variables, files and copying.
 fn secret(algorithm: Algorithm) -> anyhow::Result<Pair> {
-    // As long as the hash (RFC 7518, section 3.2), before it becomes text and so a third longer.
-    let mut bytes = vec![0; hash_bytes(algorithm)];
+    let mut bytes = vec![0; secret_bytes(algorithm)];
     getrandom::fill(&mut bytes).map_err(|error| anyhow!("no random numbers: {error}"))?;
     let text = URL_SAFE_NO_PAD.encode(bytes);
     let check = DecodingKey::from_secret(text.as_bytes());
@@ -75,10 +74,12 @@ fn secret(algorithm: Algorithm) -> anyhow::Result<Pair> {
     Ok(Pair { signs: format!("{text}\n"), checks: None, jwk })
 }
 
-fn hash_bytes(algorithm: Algorithm) -> usize {
+/// As long as the hash at least (RFC 7518, section 3.2), before it becomes text and so a third
+/// longer. Not a multiple of three: whole Base64 could be taken for a public key.
+fn secret_bytes(algorithm: Algorithm) -> usize {
     match algorithm {
         Algorithm::HS512 => 64,
-        Algorithm::HS384 => 48,
+        Algorithm::HS384 => 49,
         _ => 32,
     }
 }
