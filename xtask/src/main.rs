@@ -3,6 +3,7 @@
 
 mod bench;
 mod context;
+mod heard;
 mod install;
 mod licences;
 mod process;

@@ -1,6 +1,7 @@
 //! Starts a program, waits for it, and ends it and all that it started when we are told to stop.
 //! Knows nothing of what the programs are for.
 
+use std::io::{self, IsTerminal as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -13,6 +14,8 @@ use anyhow::{Context as _, Result, bail};
 use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
+use crate::heard::Heard;
+
 /// A cold release build on a small machine takes a quarter of it; what takes longer hangs.
 const COMMAND_TIME_MAX: Duration = Duration::from_secs(60 * 60);
 /// Enough for a server to drain and for a browser to remove its profile.
@@ -22,6 +25,8 @@ const POLL_INTERVAL: Duration = Duration::from_millis(20);
 /// Starts programs in one directory, each in a process group of its own.
 pub(crate) struct Runner {
     directory: PathBuf,
+    /// What programs print passes through here: nobody watches it go by.
+    listens: bool,
     interrupted: Arc<AtomicBool>,
 }
 
@@ -37,7 +42,7 @@ impl Runner {
             signal_hook::flag::register(signal, Arc::clone(&interrupted))
                 .context("cannot catch signals")?;
         }
-        Ok(Self { directory, interrupted })
+        Ok(Self { directory, listens: !io::stdout().is_terminal(), interrupted })
     }
 
     /// Whether somebody asked us to stop.
@@ -49,7 +54,8 @@ impl Runner {
     ///
     /// # Errors
     ///
-    /// When it cannot be started, does not succeed, takes too long, or is interrupted.
+    /// When it cannot be started, does not succeed, takes too long, or is interrupted. Where our
+    /// own output is no terminal, the error repeats which tests failed.
     pub(crate) fn run(&self, command: &mut Command) -> Result<()> {
         self.run_within(command, COMMAND_TIME_MAX)
     }
@@ -67,16 +73,24 @@ impl Runner {
         println!("$ {line}");
         // A group of its own, so that a browser or server which a test left behind ends too.
         // It may not read the terminal then, so that nothing waits for an answer.
-        let mut child = command
-            .current_dir(&self.directory)
-            .stdin(Stdio::null())
-            .process_group(0)
-            .spawn()
-            .with_context(|| format!("cannot start `{line}`"))?;
+        command.current_dir(&self.directory).stdin(Stdio::null()).process_group(0);
+        if self.listens {
+            command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        }
+        let mut child = command.spawn().with_context(|| format!("cannot start `{line}`"))?;
+        let heard = Heard::default();
+        let out = child.stdout.take().map(|out| heard.pass(out, io::stdout()));
+        let err = child.stderr.take().map(|err| heard.pass(err, io::stderr()));
         let status =
             self.wait(&mut child, time_max).with_context(|| format!("`{line}` was ended"))?;
+        // Not for ever: what the program has left running may hold its output open.
+        let ended = Instant::now();
+        let passing = || [&out, &err].into_iter().flatten().any(|thread| !thread.is_finished());
+        while passing() && ended.elapsed() < END_TIME_MAX {
+            thread::sleep(POLL_INTERVAL);
+        }
         if !status.success() {
-            bail!("`{line}` ended with {status}");
+            bail!("`{line}` ended with {status}{}", heard.telling());
         }
         Ok(())
     }
@@ -140,7 +154,8 @@ mod tests {
     use super::*;
 
     fn runner() -> Runner {
-        Runner { directory: std::env::temp_dir(), interrupted: Arc::new(AtomicBool::new(false)) }
+        let interrupted = Arc::new(AtomicBool::new(false));
+        Runner { directory: std::env::temp_dir(), listens: true, interrupted }
     }
 
     fn shell(script: &str) -> Command {
@@ -156,6 +171,22 @@ mod tests {
         assert!(error.contains("exit 3") && error.contains("exit status: 3"), "{error}");
         let missing = runner().run(&mut Command::new("no-such-program-here")).unwrap_err();
         assert!(missing.to_string().contains("cannot start"), "{missing}");
+    }
+
+    #[test]
+    fn an_error_repeats_what_failed() {
+        let script = "echo 'test a::b ... ok'; echo 'test a::c ... FAILED'; echo '✖ tabs' >&2; \
+                      echo 'test a::c ... FAILED'; exit 1";
+        let error = runner().run(&mut shell(script)).unwrap_err().to_string();
+        let (_, told) = error.split_once("exit status: 1\n").unwrap();
+        let mut told: Vec<_> = told.lines().map(str::trim).collect();
+        told.sort_unstable();
+        assert_eq!(told, ["test a::c ... FAILED", "✖ tabs"]);
+    }
+
+    #[test]
+    fn what_a_program_leaves_behind_does_not_hold_us_up() {
+        runner().run(&mut shell("sleep 6 &")).unwrap();
     }
 
     #[test]

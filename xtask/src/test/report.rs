@@ -33,7 +33,7 @@ impl fmt::Display for Report {
     }
 }
 
-/// All outcomes, the first failure once more, and the counts alone on the last line.
+/// All outcomes, the failures once more, and the counts alone on the last line.
 ///
 /// A step that was planned but never began, because somebody interrupted us, counts as neither.
 pub(crate) fn summary(reports: &[Report], planned: usize) -> String {
@@ -45,9 +45,8 @@ pub(crate) fn summary(reports: &[Report], planned: usize) -> String {
     if reports.len() < planned {
         text.push_str(&format!("  interrupted: {} not run\n", planned - reports.len()));
     }
-    if let Some((name, failure)) = reports.iter().find_map(|r| Some((r.name, r.failure.as_ref()?)))
-    {
-        text.push_str(&format!("\nThe first failure is in `{name}`:\n"));
+    for (name, failure) in reports.iter().filter_map(|r| Some((r.name, r.failure.as_ref()?))) {
+        text.push_str(&format!("\n`{name}` failed:\n"));
         for line in failure.lines() {
             text.push_str(&format!("  {line}\n"));
         }
@@ -82,7 +81,8 @@ mod tests {
         ];
         let text = summary(&reports, 3);
         assert_eq!(text.lines().last(), Some("1 passed, 2 failed"));
-        assert!(text.contains("The first failure is in `clippy`:\n  `cargo clippy` ended"));
+        assert!(text.contains("`clippy` failed:\n  `cargo clippy` ended"));
+        assert!(text.contains("`unit` failed:\n  later"));
         assert!(text.contains("1.2 s") && text.contains("1 min 15 s"), "{text}");
         assert!(!text.contains("interrupted"));
     }
@@ -93,6 +93,6 @@ mod tests {
         let text = summary(&reports, 12);
         assert!(text.contains("interrupted: 11 not run"));
         assert_eq!(text.lines().last(), Some("1 passed, 0 failed"));
-        assert!(!text.contains("first failure"));
+        assert!(!text.contains("failed:"));
     }
 }
