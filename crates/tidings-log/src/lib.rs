@@ -17,6 +17,8 @@ mod memory;
 mod page;
 #[cfg(feature = "redis")]
 mod redis;
+#[cfg(feature = "redis")]
+mod remote;
 
 /// For the fuzz targets only.
 #[doc(hidden)]

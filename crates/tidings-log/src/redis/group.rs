@@ -1,40 +1,11 @@
 //! What is appended in one step: the batches of several publishers, as the script wants them, and
 //! what the script's answer means to each. Knows nothing of connections.
 
-use tidings_core::cursor::Position;
-use tokio::sync::oneshot;
-use tokio::time::Instant;
-
-use super::format::{encode, event_bytes};
-use super::sizes::{ENTRY_BYTES, EVENT_OVERHEAD_BYTES, GROUP_BYTES_MAX, GROUP_EVENTS_MAX};
+use super::sizes::{ENTRY_BYTES, GROUP_BYTES_MAX, GROUP_EVENTS_MAX};
 use crate::keys::fingerprint;
+use crate::remote::{EVENT_OVERHEAD_BYTES, Waiting, batch_bytes, encode, event_bytes};
 use crate::{Append, AppendError, Appended};
-
-/// A batch that waits to be appended.
-#[derive(Debug)]
-pub(super) struct Waiting {
-    pub(super) batch: Vec<Append>,
-    /// When its publisher stops waiting.
-    pub(super) deadline: Instant,
-    pub(super) answer: oneshot::Sender<Result<Vec<Appended>, AppendError>>,
-}
-
-impl Waiting {
-    /// Whether nobody waits any more: it has not been sent, so it is not kept.
-    pub(super) fn is_given_up(&self) -> bool {
-        self.answer.is_closed() || self.deadline <= Instant::now()
-    }
-
-    pub(super) fn answer(self, answer: Result<Vec<Appended>, AppendError>) {
-        // Whoever has stopped waiting does not want to know.
-        let _ = self.answer.send(answer);
-    }
-}
-
-/// The bytes that a batch counts in the log.
-pub(super) fn batch_bytes(batch: &[Append]) -> u64 {
-    batch.iter().map(|append| (event_bytes(&append.event) + EVENT_OVERHEAD_BYTES) as u64).sum()
-}
+use tidings_core::cursor::Position;
 
 /// Batches that are appended together.
 #[derive(Debug)]
@@ -249,6 +220,8 @@ mod tests {
 
     use tidings_core::cursor::Timestamp;
     use tidings_core::event::{Data, Event, EventId, IdempotencyKey, Topic};
+    use tokio::sync::oneshot;
+    use tokio::time::Instant;
 
     use super::*;
 

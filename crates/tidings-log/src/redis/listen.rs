@@ -8,14 +8,11 @@ use redis::{Cmd, Value};
 use tidings_core::cursor::Position;
 use tokio::time::sleep;
 
-use super::backoff::Backoff;
-use super::format::Entry;
+use super::engine::Shared;
 use super::link::{Fault, Link};
 use super::scripts::{self, NOT_OURS};
-use super::shared::Shared;
-use super::sizes::{
-    ANSWER_TIME_MAX, FOLLOW_ENTRIES_MAX, FOLLOW_TIME, RETRY_PAUSE_MAX, RETRY_PAUSE_MIN,
-};
+use super::sizes::{FOLLOW_ENTRIES_MAX, FOLLOW_TIME};
+use crate::remote::{ANSWER_TIME_MAX, Backoff, Entry, RETRY_PAUSE_MAX, RETRY_PAUSE_MIN};
 
 /// Runs until the log is closed and all that it holds has been heard of.
 ///
@@ -43,7 +40,7 @@ pub(super) async fn listen(shared: Arc<Shared>) {
 }
 
 async fn connect(shared: &Shared) -> Result<Link, Fault> {
-    let link = shared.dialer.dial(FOLLOW_TIME + ANSWER_TIME_MAX).await?;
+    let link = shared.engine.dialer.dial(FOLLOW_TIME + ANSWER_TIME_MAX).await?;
     shared.check(&link).await?;
     if shared.state.lock().deaf.is_some() {
         shared.set_deaf(None);
@@ -108,7 +105,7 @@ fn next(shared: &Shared, followed: Position, ends: bool) -> Cmd {
     command.arg("COUNT").arg(FOLLOW_ENTRIES_MAX).arg("BLOCK").arg(wait.as_millis() as u64);
     // An entry's id is its first position and its number of events.
     let after = format!("{}-{}", followed.0.saturating_sub(1), u64::MAX);
-    command.arg("STREAMS").arg(&shared.keys.log).arg(after);
+    command.arg("STREAMS").arg(&shared.engine.keys.log).arg(after);
     command
 }
 

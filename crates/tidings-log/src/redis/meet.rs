@@ -8,11 +8,14 @@
 
 use tidings_core::cursor::{Incarnation, Position};
 
-use super::format::VERSION;
+use super::engine::Shared;
 use super::link::{Fault, Link};
-use super::scripts::{self, Answer, Held, Keys};
-use super::shared::Shared;
+use super::scripts::{self, Answer, Keys};
 use crate::memory::random_incarnation;
+use crate::remote::Held;
+
+/// The only format of a log in Redis so far.
+pub(super) const VERSION: u32 = 1;
 
 /// Opens the log that the server has, or makes one. Gives its format too.
 pub(super) async fn open(link: &Link, keys: &Keys) -> Result<(Held, String), Fault> {
@@ -32,7 +35,7 @@ pub(super) async fn open(link: &Link, keys: &Keys) -> Result<(Held, String), Fau
 impl Shared {
     /// Learns which log the server has, after it has turned out to be another one than we knew.
     pub(super) async fn meet(&self, link: &Link) -> Result<(), Fault> {
-        let (held, _) = open(link, &self.keys).await?;
+        let (held, _) = open(link, &self.engine.keys).await?;
         if !self.hear(held) {
             self.replace(held);
         }
@@ -43,7 +46,7 @@ impl Shared {
     pub(super) async fn renew(&self, link: &Link, known: Incarnation) -> Result<(), Fault> {
         let fresh = random_incarnation();
         let arguments = [known.as_str().as_bytes(), fresh.as_str().as_bytes()];
-        link.run(&scripts::RENEW, &self.keys, &arguments).await?;
+        link.run(&scripts::RENEW, &self.engine.keys, &arguments).await?;
         self.meet(link).await
     }
 
@@ -56,11 +59,11 @@ impl Shared {
         };
         let position = last.as_ref().map_or(Position(0), |record| record.position);
         let wanted = position.to_string();
-        let (held, found) = match link.run(&scripts::LOOK, &self.keys, &[wanted.as_bytes()]).await?
-        {
-            Answer::Done(held, found) if held.incarnation == known.incarnation => (held, found),
-            Answer::Done(..) | Answer::Other | Answer::Back => return self.meet(link).await,
-        };
+        let (held, found) =
+            match link.run(&scripts::LOOK, &self.engine.keys, &[wanted.as_bytes()]).await? {
+                Answer::Done(held, found) if held.incarnation == known.incarnation => (held, found),
+                Answer::Done(..) | Answer::Other | Answer::Back => return self.meet(link).await,
+            };
         let has_it = match &last {
             // Where retention has passed it, nobody can tell.
             Some(record) if record.position >= held.oldest => {

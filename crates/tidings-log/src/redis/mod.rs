@@ -13,12 +13,10 @@
 //! | `{tidings:0}:node:<name>` | the last answers to one node, should they get lost on the way |
 //!
 //! An append goes this way: [`group`] → [`writer`] → `scripts/append.lua`, one atomic step.
-//! What any node appends comes in through [`listen`] into [`shared`], where [`follow`] gets it; who
-//! is behind reads through [`reader`]. That the server has lost events is noticed in [`meet`].
+//! What any node appends comes in through [`listen`] into [`crate::remote`], where followers get it;
+//! who is behind reads through [`reader`]. That the server has lost events is noticed in [`meet`].
 
-mod backoff;
-mod follow;
-mod format;
+mod engine;
 mod group;
 mod link;
 mod listen;
@@ -26,7 +24,6 @@ mod meet;
 mod options;
 mod reader;
 mod scripts;
-mod shared;
 mod sizes;
 #[cfg(test)]
 mod tests;
@@ -37,28 +34,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use parking_lot::Mutex;
 use tidings_core::cursor::{Position, Timestamp};
-use tidings_core::limits::{APPEND_TIME_MAX, APPENDS_WAITING_MAX, IDEMPOTENCY_TIME_MAX};
-use tokio::sync::mpsc::error::TrySendError;
-use tokio::sync::{mpsc, oneshot, watch};
+use tidings_core::limits::IDEMPOTENCY_TIME_MAX;
 use tokio::task::{AbortHandle, JoinHandle};
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep};
 
-use self::backoff::Backoff;
-use self::follow::Follower;
-use self::format::VERSION;
-use self::group::{Waiting, batch_bytes};
+use self::engine::{Engine, Shared};
 use self::link::{Dialer, Fault};
+use self::meet::VERSION;
 use self::reader::Reader;
-use self::scripts::{Held, Keys};
-use self::shared::{Shared, State};
-use self::sizes::{
-    ANSWER_TIME_MAX, BATCH_BYTES_MAX, OPEN_TIME_MAX, RETRY_PAUSE_MAX, RETRY_PAUSE_MIN,
-    TRIM_ENTRIES_MAX,
-};
+use self::scripts::Keys;
+use self::sizes::TRIM_ENTRIES_MAX;
 use self::writer::Writer;
 use crate::memory::random_incarnation;
+use crate::remote::{
+    ANSWER_TIME_MAX, Backoff, Door, Follower, Held, OPEN_TIME_MAX, RETRY_PAUSE_MAX, RETRY_PAUSE_MIN,
+};
 use crate::{
     Append, AppendError, Appended, Bounds, Follow, Log, Mark, Page, Read, ReadError, Usage,
 };
@@ -72,8 +63,7 @@ pub use self::options::{
 pub struct Redis {
     shared: Arc<Shared>,
     reader: Arc<Reader>,
-    /// Taken when the log is closed.
-    waiting: Mutex<Option<mpsc::Sender<Waiting>>>,
+    door: Door,
     listener: AbortHandle,
     /// Taken by whoever waits for its end.
     writer: tokio::sync::Mutex<Option<JoinHandle<()>>>,
@@ -96,23 +86,22 @@ impl Redis {
         if format != VERSION.to_string() {
             return Err(RedisError::Version { found: format });
         }
-        let (changed, _) = watch::channel(());
-        let shared = Arc::new(Shared {
+        let place = format!("Redis at {}", dialer.address());
+        let engine = Engine {
             dialer,
             keys,
             bytes_max: options.bytes_max,
             age_max: options.age_max,
             wait_replicas: options.wait_replicas,
-            state: Mutex::new(State::new(held)),
-            changed,
-        });
+        };
+        let shared = Arc::new(Shared::new(engine, place, held));
         let reader = Arc::new(Reader::new(Arc::clone(&shared)));
-        let (sender, waiting) = mpsc::channel(APPENDS_WAITING_MAX);
+        let (door, waiting) = Door::new(options.bytes_max);
         let listener = tokio::spawn(listen::listen(Arc::clone(&shared))).abort_handle();
         let writer =
             Writer { shared: Arc::clone(&shared), waiting, under_way: VecDeque::new(), number: 1 };
         let writer = tokio::sync::Mutex::new(Some(tokio::spawn(writer.run())));
-        Ok(Self { shared, reader, waiting: Mutex::new(Some(sender)), listener, writer })
+        Ok(Self { shared, reader, door, listener, writer })
     }
 
     /// Claims a name for a time among all who use this log: `true` for the first of them. Of
@@ -122,26 +111,6 @@ impl Redis {
     /// [`ReadError::Failed`] only, where the server does not answer.
     pub async fn claim(&self, name: &str, time: Duration) -> Result<bool, ReadError> {
         self.reader.claim(name, time).await
-    }
-
-    /// Which of these could never be kept.
-    fn too_large(&self, batch: &[Append]) -> Option<AppendError> {
-        let bytes = batch_bytes(batch);
-        let bytes_max = self.shared.bytes_max.min(BATCH_BYTES_MAX);
-        (bytes > bytes_max).then_some(AppendError::TooLarge { bytes, bytes_max })
-    }
-
-    fn late(&self) -> AppendError {
-        let state = self.shared.state.lock();
-        let reason = state.mute.clone().or_else(|| state.deaf.clone());
-        drop(state);
-        let reason = reason.unwrap_or_else(|| self.shared.trouble("it does not answer"));
-        AppendError::Unavailable {
-            reason: format!(
-                "{reason}, for {APPEND_TIME_MAX:?} (append_time_max); what was sent to it may be \
-                 kept all the same, so repeat it under the same Idempotency-Key"
-            ),
-        }
     }
 }
 
@@ -183,34 +152,7 @@ impl Log for Redis {
     }
 
     async fn append(&self, batch: Vec<Append>) -> Result<Vec<Appended>, AppendError> {
-        let sender = self.waiting.lock().clone();
-        let Some(sender) = sender else { return Err(AppendError::Closed) };
-        if batch.is_empty() {
-            return Ok(Vec::new());
-        }
-        if let Some(error) = self.too_large(&batch) {
-            return Err(error);
-        }
-        let deadline = Instant::now() + APPEND_TIME_MAX;
-        let (answer, answered) = oneshot::channel();
-        match sender.try_send(Waiting { batch, deadline, answer }) {
-            Ok(()) => {}
-            Err(TrySendError::Closed(_)) => return Err(AppendError::Closed),
-            Err(TrySendError::Full(waiting)) => {
-                match timeout_at(deadline, sender.send(waiting)).await {
-                    Ok(Ok(())) => {}
-                    Ok(Err(_)) => return Err(AppendError::Closed),
-                    Err(_) => return Err(self.late()),
-                }
-            }
-        }
-        // The log closes when nobody holds one.
-        drop(sender);
-        match timeout_at(deadline, answered).await {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(_)) => Err(AppendError::Closed),
-            Err(_) => Err(self.late()),
-        }
+        self.door.append(&self.shared, batch).await
     }
 
     async fn read(&self, read: Read<'_>) -> Result<Page, ReadError> {
@@ -243,8 +185,8 @@ impl Log for Redis {
     async fn trim(&self, now: Timestamp) -> Result<(), String> {
         let numbers = [
             now.0,
-            self.shared.bytes_max,
-            u64::try_from(self.shared.age_max.as_millis()).unwrap_or(u64::MAX),
+            self.shared.engine.bytes_max,
+            u64::try_from(self.shared.engine.age_max.as_millis()).unwrap_or(u64::MAX),
             IDEMPOTENCY_TIME_MAX.as_millis() as u64,
             TRIM_ENTRIES_MAX as u64,
         ]
@@ -280,7 +222,7 @@ impl Log for Redis {
     }
 
     async fn close(&self) {
-        drop(self.waiting.lock().take());
+        self.door.close();
         if let Some(writer) = self.writer.lock().await.take() {
             // Were it to panic, then everybody was told already.
             let _ = writer.await;

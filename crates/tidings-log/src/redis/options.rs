@@ -9,7 +9,7 @@ use std::time::Duration;
 use redis::{ConnectionInfo, IntoConnectionInfo};
 use tidings_core::limits::{LOG_AGE_MAX, LOG_BYTES_MAX};
 
-use super::format::VERSION;
+use super::meet::VERSION;
 
 /// Where and how a log in Redis keeps events.
 #[derive(Clone, Debug)]

@@ -4,18 +4,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use redis::Value;
 use tidings_core::cursor::{Incarnation, Position, Timestamp};
 use tidings_core::event::EventId;
+use tidings_core::limits::{PAGE_BYTES_MAX, PAGE_EVENTS_MAX};
 use tidings_core::topic::Selectors;
 use tokio::sync::{Mutex, Semaphore};
 
-use super::format::Entry;
+use super::engine::Shared;
 use super::link::{Fault, Link};
-use super::scripts::{self, Answer, Held, NOT_OURS, Script};
-use super::shared::Shared;
-use super::sizes::{ANSWER_TIME_MAX, READ_BYTES_MAX, SCAN_BYTES, SCANS_MAX};
+use super::scripts::{self, Answer, NOT_OURS, Script};
+use super::sizes::{READ_BYTES_MAX, SCAN_BYTES};
 use crate::page::Filling;
+use crate::remote::{ANSWER_TIME_MAX, Entry, Held, Pages, SCANS_MAX};
 use crate::{Page, ReadError, Record};
 
 /// One connection for all that is read. It is made anew by whoever finds it broken.
@@ -37,6 +39,13 @@ enum Refusal {
 impl From<Fault> for Refusal {
     fn from(fault: Fault) -> Self {
         Self::Fault(fault)
+    }
+}
+
+#[async_trait]
+impl Pages for Reader {
+    async fn page(&self, from: Position) -> Result<Page, ReadError> {
+        self.page(from, None, PAGE_EVENTS_MAX, PAGE_BYTES_MAX).await
     }
 }
 
@@ -151,7 +160,7 @@ impl Reader {
     pub(super) async fn claim(&self, name: &str, time: Duration) -> Result<bool, ReadError> {
         let mut command = redis::cmd("SET");
         let ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX).max(1);
-        command.arg(self.shared.keys.claim(name)).arg("").arg("NX").arg("PX").arg(ms);
+        command.arg(self.shared.engine.keys.claim(name)).arg("").arg("NX").arg("PX").arg(ms);
         let claim = async || self.link().await?.command(&command).await;
         let mut answer = claim().await;
         if matches!(&answer, Err(fault) if fault.broken) {
@@ -229,7 +238,7 @@ impl Reader {
         arguments: &[&[u8]],
     ) -> Result<(Held, Option<Value>), Refusal> {
         let link = self.link().await?;
-        match link.run(script, &self.shared.keys, arguments).await {
+        match link.run(script, &self.shared.engine.keys, arguments).await {
             Ok(Answer::Done(held, more)) if held.incarnation == incarnation => {
                 let same = self.shared.hear(held);
                 if same { Ok((held, more)) } else { Err(Refusal::Replaced) }
@@ -252,7 +261,7 @@ impl Reader {
         if let Some(link) = &*link {
             return Ok(link.clone());
         }
-        let made = self.shared.dialer.dial(ANSWER_TIME_MAX).await?;
+        let made = self.shared.engine.dialer.dial(ANSWER_TIME_MAX).await?;
         *link = Some(made.clone());
         Ok(made)
     }

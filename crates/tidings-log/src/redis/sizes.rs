@@ -21,29 +21,14 @@ pub(super) const ANSWERS_KEPT: usize = 2 * GROUPS_UNDER_WAY_MAX;
 /// retention lets go of at once.
 pub(super) const ENTRY_BYTES: usize = 64 * 1024;
 
-/// What an event takes beside its own bytes, as far as retention is concerned.
-pub(super) const EVENT_OVERHEAD_BYTES: usize = 64;
-
-/// Largest batch. Redis takes no string beyond 512 MiB; requests are bounded far below.
-pub(super) const BATCH_BYTES_MAX: u64 = 256 * 1024 * 1024;
-
 /// Bytes of entries that one page looks at.
 pub(super) const READ_BYTES_MAX: usize = 256 * 1024;
 
 /// Bytes of entries that are looked at in one go by a search from the tail backwards.
 pub(super) const SCAN_BYTES: usize = 1024 * 1024;
 
-/// Searches from the tail backwards at the same time: each may look at the whole log.
-pub(super) const SCANS_MAX: usize = 2;
-
 /// Entries that a follower takes at once.
 pub(super) const FOLLOW_ENTRIES_MAX: usize = 64;
-
-/// Records behind the tail that are kept in memory, in bytes ([`Event::weight`]): followers at
-/// the tail and those who come back at once are served without asking the server.
-///
-/// [`Event::weight`]: tidings_core::event::Event::weight
-pub(super) const RECENT_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 /// Entries that the server lets go of at once when it is asked every second.
 pub(super) const TRIM_ENTRIES_MAX: usize = 1_024;
@@ -51,19 +36,6 @@ pub(super) const TRIM_ENTRIES_MAX: usize = 1_024;
 /// How long a connection may take to be made.
 pub(super) const CONNECT_TIME_MAX: Duration = Duration::from_secs(2);
 
-/// How long the server may take to answer: whoever waits longer makes a new connection. Less than
-/// a publish waits, so that it may get there by another way after all.
-pub(super) const ANSWER_TIME_MAX: Duration = Duration::from_secs(2);
-
 /// How long a follower asks the server to wait for something new. The connection counts as dead
 /// when not even "nothing" comes back a little later.
 pub(super) const FOLLOW_TIME: Duration = Duration::from_secs(2);
-
-/// The first pause before a connection is tried again; it doubles up to the longest.
-pub(super) const RETRY_PAUSE_MIN: Duration = Duration::from_millis(50);
-
-/// The longest pause before a connection is tried again.
-pub(super) const RETRY_PAUSE_MAX: Duration = Duration::from_secs(2);
-
-/// How long the first connection is tried before the log can't be opened.
-pub(super) const OPEN_TIME_MAX: Duration = Duration::from_secs(10);

@@ -13,16 +13,13 @@ use tidings_core::limits::{IDEMPOTENCY_KEYS_MAX, IDEMPOTENCY_TIME_MAX};
 use tokio::sync::mpsc;
 use tokio::time::sleep;
 
-use super::backoff::Backoff;
-use super::group::{Group, Waiting};
+use super::engine::Shared;
+use super::group::Group;
 use super::link::{Fault, Link};
 use super::scripts::{self, Answer};
-use super::shared::Shared;
-use super::sizes::{
-    ANSWER_TIME_MAX, ANSWERS_KEPT, ENTRY_BYTES, GROUPS_UNDER_WAY_MAX, RETRY_PAUSE_MAX,
-    RETRY_PAUSE_MIN,
-};
+use super::sizes::{ANSWERS_KEPT, ENTRY_BYTES, GROUPS_UNDER_WAY_MAX};
 use crate::AppendError;
+use crate::remote::{ANSWER_TIME_MAX, Backoff, RETRY_PAUSE_MAX, RETRY_PAUSE_MIN, Waiting};
 
 pub(super) struct Writer {
     pub(super) shared: Arc<Shared>,
@@ -48,7 +45,7 @@ impl Writer {
     pub(super) async fn run(mut self) {
         let mut backoff = Backoff::new(RETRY_PAUSE_MIN, RETRY_PAUSE_MAX);
         loop {
-            let fault = match self.shared.dialer.dial(ANSWER_TIME_MAX).await {
+            let fault = match self.shared.engine.dialer.dial(ANSWER_TIME_MAX).await {
                 Ok(link) => {
                     self.shared.set_mute(None);
                     match self.serve(&link, &mut backoff).await {
@@ -171,7 +168,7 @@ impl Writer {
             held.next.0,
             group.number,
             ANSWERS_KEPT as u64,
-            self.shared.bytes_max,
+            self.shared.engine.bytes_max,
             IDEMPOTENCY_TIME_MAX.as_millis() as u64,
             IDEMPOTENCY_KEYS_MAX as u64,
             ENTRY_BYTES as u64,
@@ -180,8 +177,8 @@ impl Writer {
         let mut arguments = vec![held.incarnation.as_str().as_bytes()];
         arguments.extend(numbers.iter().map(String::as_bytes));
         arguments.extend(group.arguments());
-        let call = link.prepare(&scripts::APPEND, &self.shared.keys, &arguments);
-        let replicas = self.shared.wait_replicas;
+        let call = link.prepare(&scripts::APPEND, &self.shared.engine.keys, &arguments);
+        let replicas = self.shared.engine.wait_replicas;
         async move {
             let answer = link.run_prepared(call).await?;
             if replicas > 0 && matches!(answer, Answer::Done(..)) {

@@ -5,11 +5,11 @@ use std::sync::LazyLock;
 
 use bytes::Bytes;
 use redis::Value;
-use tidings_core::cursor::{Incarnation, Position, Timestamp};
+use tidings_core::cursor::{Position, Timestamp};
 
-use super::format::Entry;
 use super::link::Fault;
 use super::options::RedisPrefix;
+use crate::remote::{Entry, Held};
 
 /// A script and the name that the server knows it by once it has seen it.
 #[derive(Debug)]
@@ -89,15 +89,6 @@ impl Keys {
     pub(super) fn all(&self) -> [&str; 6] {
         [&self.log, &self.meta, &self.ids, &self.uses, &self.use_order, &self.node]
     }
-}
-
-/// What a script says of the log.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) struct Held {
-    pub(super) incarnation: Incarnation,
-    pub(super) next: Position,
-    pub(super) oldest: Position,
-    pub(super) bytes: u64,
 }
 
 /// The answer of a script.

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use tidings_core::event::{Data, Event, EventId, IdempotencyKey, Topic};
 use tidings_core::topic::{Selector, Selectors};
+use tokio::sync::oneshot;
 
 use self::server::{Server, options};
 use super::group::Group;
@@ -16,6 +17,7 @@ use super::scripts::Answer;
 use super::sizes::ANSWERS_KEPT;
 use super::*;
 use crate::conformance::{self, Settings};
+use crate::remote::Waiting;
 
 /// A log of its own in the server.
 async fn fresh(server: &Server, settings: Settings) -> Redis {

@@ -1,7 +1,7 @@
-//! How events are written as bytes in Redis, and read back.
-//! Knows nothing of Redis: bytes in, bytes out.
+//! How events are written as bytes for a server, and read back.
+//! Knows nothing of the server: bytes in, bytes out.
 //!
-//! An entry of the stream holds a run of events. All numbers are little-endian:
+//! An entry holds a run of events. All numbers are little-endian:
 //!
 //! | event, 20 bytes and its texts | |
 //! |---|---|
@@ -23,9 +23,6 @@ use tidings_core::limits::{
 
 use crate::Record;
 
-/// The only format so far.
-pub(super) const VERSION: u32 = 1;
-
 const HEAD_BYTES: usize = 20;
 const FLAG_PRIVATE: u8 = 1;
 const FLAG_RETRY: u8 = 2;
@@ -39,7 +36,7 @@ const _: () = {
 };
 
 /// How many bytes an event will take.
-pub(super) fn event_bytes(event: &Event) -> usize {
+pub(crate) fn event_bytes(event: &Event) -> usize {
     let topics: usize = event.topics.iter().map(|topic| 2 + topic.as_str().len()).sum();
     HEAD_BYTES
         + event.id.as_ref().map_or(0, |id| id.as_str().len())
@@ -49,7 +46,7 @@ pub(super) fn event_bytes(event: &Event) -> usize {
 }
 
 /// Writes an event behind what is in the buffer. It takes less than 4 GiB: the log refuses more.
-pub(super) fn encode(buffer: &mut Vec<u8>, event: &Event, time: Timestamp) {
+pub(crate) fn encode(buffer: &mut Vec<u8>, event: &Event, time: Timestamp) {
     let id = event.id.as_ref().map_or("", |id| id.as_str());
     let event_type = event.event_type.as_ref().map_or("", |text| text.as_str());
     let mut flags = 0;
@@ -71,29 +68,29 @@ pub(super) fn encode(buffer: &mut Vec<u8>, event: &Event, time: Timestamp) {
     buffer.extend_from_slice(event.data.as_bytes());
 }
 
-/// An entry of the stream, not yet taken apart.
+/// A run of events as the server keeps it, not yet taken apart.
 #[derive(Clone, Debug)]
-pub(super) struct Entry {
+pub(crate) struct Entry {
     /// The position of its first event.
-    pub(super) first: Position,
+    pub(crate) first: Position,
     /// How many events it holds.
-    pub(super) count: u64,
+    pub(crate) count: u64,
     /// No event of it is earlier.
-    pub(super) earliest: Timestamp,
+    pub(crate) earliest: Timestamp,
     /// No event of it is later.
-    pub(super) latest: Timestamp,
+    pub(crate) latest: Timestamp,
     /// The events.
-    pub(super) body: Bytes,
+    pub(crate) body: Bytes,
 }
 
 impl Entry {
     /// The position after its last event.
-    pub(super) fn end(&self) -> Position {
+    pub(crate) fn end(&self) -> Position {
         Position(self.first.0.saturating_add(self.count))
     }
 
     /// Its events; `None` where these are not the bytes that this program writes.
-    pub(super) fn records(&self) -> Option<Vec<Arc<Record>>> {
+    pub(crate) fn records(&self) -> Option<Vec<Arc<Record>>> {
         // An event takes its head at least, so a lie about the number costs nothing.
         let fits = usize::try_from(self.count).is_ok_and(|c| c <= self.body.len() / HEAD_BYTES);
         if !fits {

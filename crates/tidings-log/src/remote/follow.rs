@@ -1,4 +1,4 @@
-//! Follows the log: from Redis while behind, from memory at the tail.
+//! Follows the log: from the server while behind, from memory at the tail.
 //! Knows nothing of appending, and of the server only that somebody listens to it.
 
 use std::sync::Arc;
@@ -8,18 +8,24 @@ use tidings_core::cursor::Position;
 use tidings_core::limits::{PAGE_BYTES_MAX, PAGE_EVENTS_MAX};
 use tokio::sync::watch;
 
-use super::reader::Reader;
 use super::shared::Shared;
 use crate::page::Filling;
-use crate::{Bounds, Follow, FollowError, ReadError, Record};
+use crate::{Bounds, Follow, FollowError, Page, ReadError, Record};
 
-pub(super) struct Follower {
+/// What a follower reads while it is behind.
+#[async_trait]
+pub(crate) trait Pages: Send + Sync + 'static {
+    /// A page of all events from a position on.
+    async fn page(&self, from: Position) -> Result<Page, ReadError>;
+}
+
+pub(crate) struct Follower<E, P> {
     next: Position,
     generation: u64,
     /// That the server is away was told.
     told: bool,
-    shared: Arc<Shared>,
-    reader: Arc<Reader>,
+    shared: Arc<Shared<E>>,
+    reader: Arc<P>,
     changed: watch::Receiver<()>,
 }
 
@@ -33,8 +39,8 @@ enum Place {
     AtTail,
 }
 
-impl Follower {
-    pub(super) fn new(shared: Arc<Shared>, reader: Arc<Reader>, from: Position) -> Self {
+impl<E, P: Pages> Follower<E, P> {
+    pub(crate) fn new(shared: Arc<Shared<E>>, reader: Arc<P>, from: Position) -> Self {
         let changed = shared.changed.subscribe();
         let generation = shared.state.lock().generation;
         let next = from.max(Position::FIRST);
@@ -82,7 +88,7 @@ impl Follower {
 
     /// What comes next, from the server.
     async fn read(&mut self) -> Result<Vec<Arc<Record>>, FollowError> {
-        match self.reader.page(self.next, None, PAGE_EVENTS_MAX, PAGE_BYTES_MAX).await {
+        match self.reader.page(self.next).await {
             Ok(page) => Ok(page.records),
             Err(ReadError::Trimmed { oldest }) => {
                 self.next = oldest;
@@ -94,7 +100,11 @@ impl Follower {
 }
 
 #[async_trait]
-impl Follow for Follower {
+impl<E, P> Follow for Follower<E, P>
+where
+    E: Send + Sync + 'static,
+    P: Pages,
+{
     async fn next(&mut self) -> Result<Vec<Arc<Record>>, FollowError> {
         loop {
             // Seen before looking: what comes after the look wakes the wait below.

@@ -1,56 +1,61 @@
-//! What the parts of a log in Redis know together: which log it is, what it holds, its newest
+//! What the parts of a log on a server know together: which log it is, what it holds, its newest
 //! records, and whether the server is there. Knows nothing of connections.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Duration;
 
 use parking_lot::Mutex;
 use tidings_core::cursor::{Incarnation, Position};
 use tokio::sync::watch;
 
-use super::link::Dialer;
-use super::scripts::{Held, Keys};
 use super::sizes::RECENT_BYTES_MAX;
 use crate::{Bounds, Record, Usage};
 
+/// What the server says of the log.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Held {
+    pub(crate) incarnation: Incarnation,
+    pub(crate) next: Position,
+    pub(crate) oldest: Position,
+    pub(crate) bytes: u64,
+}
+
+/// `E` is what only this kind of server needs.
 #[derive(Debug)]
-pub(super) struct Shared {
-    pub(super) dialer: Dialer,
-    pub(super) keys: Keys,
-    pub(super) bytes_max: u64,
-    pub(super) age_max: Duration,
-    pub(super) wait_replicas: u32,
+pub(crate) struct Shared<E> {
+    pub(crate) engine: E,
+    /// Which server it is, for the operator; without a password.
+    pub(crate) place: String,
     /// A leaf: locked for a few lines, never across an await.
-    pub(super) state: Mutex<State>,
+    pub(crate) state: Mutex<State>,
     /// Says that `state` has changed.
-    pub(super) changed: watch::Sender<()>,
+    pub(crate) changed: watch::Sender<()>,
 }
 
 #[derive(Debug)]
-pub(super) struct State {
+pub(crate) struct State {
     /// What the log holds, as far as this node has heard.
-    pub(super) held: Held,
+    pub(crate) held: Held,
     /// How often the log became another one.
-    pub(super) generation: u64,
+    pub(crate) generation: u64,
     /// The records right before `followed`, as many as there is room for.
     recent: VecDeque<Arc<Record>>,
     recent_bytes: usize,
     /// The position after the last record that the server has told us of. It may be behind
     /// `held.next`: an append is answered before its events come back to be delivered.
-    pub(super) followed: Position,
+    pub(crate) followed: Position,
     /// Why nothing can be followed now.
-    pub(super) deaf: Option<String>,
+    pub(crate) deaf: Option<String>,
     /// Why nothing can be appended now.
-    pub(super) mute: Option<String>,
+    pub(crate) mute: Option<String>,
     /// Nothing is appended any more.
-    pub(super) closed: bool,
+    pub(crate) closed: bool,
     /// Nothing is followed any more.
-    pub(super) ended: bool,
+    pub(crate) ended: bool,
 }
 
 impl State {
-    pub(super) fn new(held: Held) -> Self {
+    fn new(held: Held) -> Self {
         Self {
             held,
             generation: 0,
@@ -65,12 +70,12 @@ impl State {
     }
 
     /// The last record that was followed, if it is still here.
-    pub(super) fn last(&self) -> Option<&Arc<Record>> {
+    pub(crate) fn last(&self) -> Option<&Arc<Record>> {
         self.recent.back()
     }
 
     /// At most `max` records from a position on; `None` where it is before the first one here.
-    pub(super) fn recent_from(&self, from: Position, max: usize) -> Option<Vec<Arc<Record>>> {
+    pub(crate) fn recent_from(&self, from: Position, max: usize) -> Option<Vec<Arc<Record>>> {
         let first = self.followed.0 - self.recent.len() as u64;
         let skip = usize::try_from(from.0.checked_sub(first)?).ok()?;
         let skip = skip.min(self.recent.len());
@@ -85,25 +90,30 @@ impl State {
     }
 }
 
-impl Shared {
-    pub(super) fn bounds(&self) -> Bounds {
+impl<E> Shared<E> {
+    pub(crate) fn new(engine: E, place: String, held: Held) -> Self {
+        let (changed, _) = watch::channel(());
+        Self { engine, place, state: Mutex::new(State::new(held)), changed }
+    }
+
+    pub(crate) fn bounds(&self) -> Bounds {
         let Held { incarnation, oldest, next, .. } = self.state.lock().held;
         Bounds { incarnation, oldest, next }
     }
 
-    pub(super) fn usage(&self) -> Usage {
+    pub(crate) fn usage(&self) -> Usage {
         let held = self.state.lock().held;
         Usage { events: held.next.0.saturating_sub(held.oldest.0), bytes: held.bytes }
     }
 
-    pub(super) fn incarnation(&self) -> Incarnation {
+    pub(crate) fn incarnation(&self) -> Incarnation {
         self.state.lock().held.incarnation
     }
 
     /// Takes over what an answer says of the log, unless a later one has said more. Answers of
     /// several connections come in any order, but positions only grow. `false`: it is another
     /// log than the one we know.
-    pub(super) fn hear(&self, held: Held) -> bool {
+    pub(crate) fn hear(&self, held: Held) -> bool {
         let mut state = self.state.lock();
         if state.held.incarnation != held.incarnation {
             return false;
@@ -117,7 +127,7 @@ impl Shared {
     }
 
     /// The log is another one now: followers go on at its end.
-    pub(super) fn replace(&self, held: Held) {
+    pub(crate) fn replace(&self, held: Held) {
         {
             let mut state = self.state.lock();
             if state.held.incarnation == held.incarnation {
@@ -131,7 +141,7 @@ impl Shared {
     }
 
     /// Adds records that the server has told us of, which were asked for in this generation.
-    pub(super) fn push(&self, generation: u64, records: Vec<Arc<Record>>) {
+    pub(crate) fn push(&self, generation: u64, records: Vec<Arc<Record>>) {
         {
             let mut state = self.state.lock();
             if state.generation != generation {
@@ -159,24 +169,24 @@ impl Shared {
     }
 
     /// Nothing can be followed, and why; or it can again.
-    pub(super) fn set_deaf(&self, reason: Option<String>) {
+    pub(crate) fn set_deaf(&self, reason: Option<String>) {
         let reason = reason.map(|reason| self.trouble(&reason));
         self.state.lock().deaf = reason;
         self.changed.send_replace(());
     }
 
     /// Nothing can be appended, and why; or it can again.
-    pub(super) fn set_mute(&self, reason: Option<String>) {
+    pub(crate) fn set_mute(&self, reason: Option<String>) {
         let reason = reason.map(|reason| self.trouble(&reason));
         self.state.lock().mute = reason;
     }
 
     /// A sentence for the operator.
-    pub(super) fn trouble(&self, reason: &str) -> String {
-        format!("Redis at {}: {reason}", self.dialer.address())
+    pub(crate) fn trouble(&self, reason: &str) -> String {
+        format!("{}: {reason}", self.place)
     }
 
-    pub(super) fn change(&self, change: impl FnOnce(&mut State)) {
+    pub(crate) fn change(&self, change: impl FnOnce(&mut State)) {
         change(&mut self.state.lock());
         self.changed.send_replace(());
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 /// Pauses that double up to a bound, each shortened by up to a half by chance, so that nodes which
 /// lost the same server don't come back in the same moment.
 #[derive(Debug)]
-pub(super) struct Backoff {
+pub(crate) struct Backoff {
     first: Duration,
     longest: Duration,
     next: Duration,
@@ -15,13 +15,13 @@ pub(super) struct Backoff {
 }
 
 impl Backoff {
-    pub(super) fn new(first: Duration, longest: Duration) -> Self {
+    pub(crate) fn new(first: Duration, longest: Duration) -> Self {
         // The standard library seeds it anew for each, which is all the chance that is needed.
         Self { first, longest, next: first, random: RandomState::new() }
     }
 
     /// The next pause.
-    pub(super) fn next(&mut self) -> Duration {
+    pub(crate) fn next(&mut self) -> Duration {
         let whole = self.next;
         self.next = (whole * 2).min(self.longest);
         let share = self.random.hash_one(whole) % 1024;
@@ -30,7 +30,7 @@ impl Backoff {
     }
 
     /// It worked: the next pause is the first one again.
-    pub(super) fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         self.next = self.first;
     }
 }
