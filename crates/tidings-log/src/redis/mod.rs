@@ -13,7 +13,7 @@
 //! | `{tidings:0}:node:<name>` | the last answers to one node, should they get lost on the way |
 //!
 //! An append goes this way: [`group`] → [`writer`] → `scripts/append.lua`, one atomic step.
-//! What any node appends comes in through [`listen`] into [`crate::remote`], where followers get it;
+//! What any node appends comes in through [`listen`], and followers get it from [`crate::remote`];
 //! who is behind reads through [`reader`]. That the server has lost events is noticed in [`meet`].
 
 mod engine;
