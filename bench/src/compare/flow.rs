@@ -114,7 +114,7 @@ impl Audience<'_> {
 
     fn by_requests(&self, flow: &Flow, door: &Door) -> anyhow::Result<Outcome> {
         let options = load::Options {
-            address: door.address(),
+            addresses: vec![door.address()],
             connections: PUBLISHERS,
             pipeline: 1,
             pace: flow.pace,

@@ -58,7 +58,7 @@ impl Posts<'_> {
         let had = crowd.counts().events;
         let before = measure::cpu(process)?;
         let options = load::Options {
-            address: door.address(),
+            addresses: vec![door.address()],
             connections: usize::try_from(self.count).unwrap_or(PUBLISHERS).min(PUBLISHERS),
             pipeline: 1,
             pace: load::Pace::Free,

@@ -40,7 +40,8 @@ pub(super) struct Engine<'a, F> {
 
 impl<'a, F: FnMut(u64) -> Vec<u8>> Engine<'a, F> {
     pub(super) fn connect(options: &'a Options, request: F) -> anyhow::Result<Self> {
-        assert!(options.connections > 0 && options.pipeline > 0, "a load has to go somewhere");
+        assert!(!options.addresses.is_empty(), "a load has to go somewhere");
+        assert!(options.connections > 0 && options.pipeline > 0, "and on something");
         let poll = Poll::new().context("can't make an epoll set")?;
         let connections = (0..options.connections).map(|at| open(&poll, options, at));
         let connections = connections.collect::<anyhow::Result<_>>()?;
@@ -193,10 +194,11 @@ impl<'a, F: FnMut(u64) -> Vec<u8>> Engine<'a, F> {
 }
 
 fn open(poll: &Poll, options: &Options, at: usize) -> anyhow::Result<Connection> {
-    let opened = Connection::open(options.address).and_then(|mut connection| {
+    let address = options.addresses[at % options.addresses.len()];
+    let opened = Connection::open(address).and_then(|mut connection| {
         let both = Interest::READABLE | Interest::WRITABLE;
         poll.registry().register(&mut connection.socket, Token(at), both)?;
         Ok(connection)
     });
-    opened.with_context(|| format!("can't connect to {}", options.address))
+    opened.with_context(|| format!("can't connect to {}", address))
 }

@@ -19,8 +19,8 @@ use crate::histogram::Histogram;
 /// What is wanted.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The server.
-    pub address: SocketAddr,
+    /// The server; or several that are one hub, among whom the connections are dealt out.
+    pub addresses: Vec<SocketAddr>,
     /// Kept-alive connections.
     pub connections: usize,
     /// Requests that may be under way on each: 1 waits for each answer.
@@ -82,7 +82,7 @@ pub struct Outcome {
 /// Where the connections can't be opened, at the beginning or again.
 ///
 /// # Panics
-/// Where there are no connections, or nothing may be under way on them.
+/// Where there are no servers or no connections, or nothing may be under way on them.
 pub fn run(options: &Options, request: impl FnMut(u64) -> Vec<u8>) -> anyhow::Result<Outcome> {
     engine::Engine::connect(options, request)?.run()
 }

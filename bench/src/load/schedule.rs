@@ -99,8 +99,9 @@ mod tests {
     const MS: u64 = 1_000_000;
 
     fn schedule(pace: Pace, until: Until) -> Schedule {
-        let address = ([127, 0, 0, 1], 1).into();
-        Schedule::new(&Options { address, connections: 1, pipeline: 1, pace, until }, 1_000 * MS)
+        let addresses = vec![([127, 0, 0, 1], 1).into()];
+        let options = Options { addresses, connections: 1, pipeline: 1, pace, until };
+        Schedule::new(&options, 1_000 * MS)
     }
 
     #[test]

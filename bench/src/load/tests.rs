@@ -44,7 +44,7 @@ fn serve(mut stream: TcpStream, answer: &impl Fn(u64) -> Option<Vec<u8>>, count:
 }
 
 fn options(address: SocketAddr, pace: Pace, until: Until) -> Options {
-    Options { address, connections: 4, pipeline: 1, pace, until }
+    Options { addresses: vec![address], connections: 4, pipeline: 1, pace, until }
 }
 
 fn request(_number: u64) -> Vec<u8> {

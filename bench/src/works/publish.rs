@@ -111,7 +111,7 @@ fn run(subject: &mut dyn Subject, publishers: Publishers, scale: Scale) -> anyho
 
 fn load(door: &Door, publishers: Publishers, time: Duration) -> anyhow::Result<Outcome> {
     let options = load::Options {
-        address: door.address(),
+        addresses: vec![door.address()],
         connections: publishers.connections,
         pipeline: publishers.pipeline,
         pace: Pace::Free,

@@ -123,7 +123,7 @@ pub(super) async fn run(
 
 async fn publish(plan: &Plan, pace: Pace, start: Instant) -> anyhow::Result<Outcome> {
     let options = Options {
-        address: plan.address,
+        addresses: vec![plan.address],
         connections: usize::from(plan.publishers),
         pipeline: 1,
         pace,
