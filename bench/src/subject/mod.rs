@@ -4,6 +4,7 @@
 //! A [`System`] is a kind of server with its settings; a [`Subject`] is one that runs.
 
 mod axum;
+mod fleet;
 mod limit;
 mod nchan;
 mod nginx;
@@ -16,6 +17,7 @@ mod tidings;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+pub use fleet::{Costs, Fleet};
 pub use limit::Limit;
 pub use tidings::Tidings;
 
@@ -50,6 +52,11 @@ pub trait Subject {
 
     /// Where many publishers at once send their requests. `None`: it takes none.
     fn door(&self) -> Option<Door>;
+
+    /// All its nodes. `None`: it is alone.
+    fn fleet(&mut self) -> Option<&mut Fleet> {
+        None
+    }
 }
 
 /// Where events are published by HTTP, one a request.
@@ -107,6 +114,12 @@ pub enum Ability {
     Disk,
     /// Many events can be published in one streamed request, as NDJSON.
     Stream,
+    /// It is several nodes that share an engine. What it costs is told for each of its parts: so
+    /// it takes part only in works that ask for this, or for [`Ability::Twin`].
+    Nodes,
+    /// There is one of its kind with an engine and one without: side by side they tell what an
+    /// engine adds.
+    Twin,
 }
 
 /// Where the programs are, and where files may be written.
@@ -138,7 +151,9 @@ impl System {
     /// Whether it can do all of this.
     #[must_use]
     pub fn can(&self, abilities: &[Ability]) -> bool {
-        abilities.iter().all(|ability| self.abilities.contains(ability))
+        let looks_at_parts = abilities.iter().any(|a| matches!(a, Ability::Nodes | Ability::Twin));
+        let is_alone = !self.abilities.contains(&Ability::Nodes);
+        (is_alone || looks_at_parts) && abilities.iter().all(|a| self.abilities.contains(a))
     }
 
     /// Its version, as the installed program says it.
@@ -165,8 +180,29 @@ pub const SYSTEMS: &[System] = &[
     tidings::DISK,
     nchan::ONE_WORKER,
     nchan::WORKERS,
+    tidings::REDIS,
+    nchan::REDIS,
     pushpin::SYSTEM,
     axum::SYSTEM,
     node::EXPRESS,
     node::BETTER_SSE,
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_several_parts_is_measured_only_where_each_is_told() {
+        let can = |name: &str, needs: &[Ability]| {
+            let system = SYSTEMS.iter().find(|system| system.name == name);
+            system.expect("there is one of this name").can(needs)
+        };
+        for needs in [&[][..], &[Ability::Publish], &[Ability::Resume]] {
+            assert!(can("tidings", needs) && !can("tidings-redis", needs), "{needs:?}");
+        }
+        assert!(can("tidings-redis", &[Ability::Nodes, Ability::Publish]));
+        assert!(!can("tidings", &[Ability::Nodes]));
+        assert!(can("tidings", &[Ability::Twin]) && can("tidings-redis", &[Ability::Twin]));
+    }
+}

@@ -17,25 +17,36 @@ use crate::server::{Server, free_address};
 const PROGRAM: &str = "/usr/sbin/nginx";
 const MODULES: &str = "/usr/lib/nginx/modules";
 
-/// Starts it on a free port, with the settings `<name>.conf` of the peers and a directory of that
-/// name for what it writes.
+/// What is particular to one that is started.
+pub(super) struct Settings<'a> {
+    /// The template: `<template>.conf` of the peers.
+    pub(super) template: &'a str,
+    /// The directory for what it writes, among those of the others.
+    pub(super) directory: &'a str,
+    pub(super) workers: usize,
+    /// More words that the template holds.
+    pub(super) words: &'a [(&'a str, String)],
+}
+
+/// Starts it on a free port.
 ///
 /// # Errors
 /// Where it is not installed, or does not start; then its log is told.
-pub(super) fn start(place: &Place, name: &str, workers: usize) -> anyhow::Result<Server> {
+pub(super) fn start(place: &Place, wanted: &Settings<'_>) -> anyhow::Result<Server> {
     ensure!(Path::new(PROGRAM).is_file(), "nginx is not installed (Debian: nginx-light)");
     let address = free_address()?;
-    let scratch = place.scratch.join(name);
+    let scratch = place.scratch.join(wanted.directory);
     fs::create_dir_all(&scratch).context("can't make a directory for nginx")?;
-    let words = [
+    let mut words = vec![
         ("ADDRESS", address.to_string()),
         ("FILES", measure::raise_open_files(0)?.to_string()),
         ("MODULES", MODULES.to_owned()),
         ("SCRATCH", scratch.display().to_string()),
-        ("WORKERS", workers.to_string()),
+        ("WORKERS", wanted.workers.to_string()),
     ];
+    words.extend_from_slice(wanted.words);
     let settings = scratch.join("nginx.conf");
-    fs::write(&settings, fill(&place.peers, &format!("{name}.conf"), &words)?)?;
+    fs::write(&settings, fill(&place.peers, &format!("{}.conf", wanted.template), &words)?)?;
     let log = scratch.join("error.log");
     let mut command = isolate::server(PROGRAM);
     command.arg("-p").arg(&scratch).arg("-c").arg(&settings).arg("-e").arg(&log);

@@ -65,7 +65,15 @@ struct Pushpin {
 
 impl Pushpin {
     fn start(place: &Place) -> anyhow::Result<Self> {
-        let origin = nginx::start(place, "pushpin-origin", 1)?;
+        let origin = nginx::start(
+            place,
+            &nginx::Settings {
+                template: "pushpin-origin",
+                directory: "pushpin-origin",
+                workers: 1,
+                words: &[],
+            },
+        )?;
         let scratch = place.scratch.join("pushpin");
         let (address, publish) = (free_address()?, free_address()?);
         settings(place, &scratch, &origin, address, publish)?;

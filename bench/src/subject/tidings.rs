@@ -1,4 +1,4 @@
-//! Tidings itself, with its log in memory or on disk.
+//! Tidings itself, with its log in memory, on disk or in Redis.
 //! Knows its API from outside, as any client does.
 
 use std::path::Path;
@@ -6,11 +6,12 @@ use std::process::Command;
 
 use anyhow::Context;
 
-use super::{Ability, Door, Place, Subject, System};
+use super::{Ability, Door, Fleet, Place, Subject, System};
 use crate::crowd::Target;
 use crate::event::Stamp;
 use crate::isolate;
 use crate::publish::Publisher;
+use crate::redis::Redis;
 use crate::server::Server;
 
 pub(super) const MEMORY: System = System {
@@ -23,6 +24,7 @@ pub(super) const MEMORY: System = System {
         Ability::Patterns,
         Ability::Resume,
         Ability::Stream,
+        Ability::Twin,
     ],
     version,
     start: |place| Ok(Box::new(Tidings::start(&place.tidings, &[])?)),
@@ -44,6 +46,23 @@ pub(super) const DISK: System = System {
     start: |place| {
         let log = format!("disk:{}", place.scratch.join("tidings-data").display());
         Ok(Box::new(Tidings::start(&place.tidings, &["--log".to_owned(), log])?))
+    },
+};
+
+pub(super) const REDIS: System = System {
+    name: "tidings-redis",
+    title: "Tidings over Redis",
+    settings: "each node with `--log redis://…`, else as it comes; Debian's redis-server with \
+               `appendonly yes` (fsync each second, its default) and no other persistence; its \
+               CPU is told beside the nodes'",
+    abilities: &[Ability::Publish, Ability::Resume, Ability::Stream, Ability::Nodes, Ability::Twin],
+    version: |place| Ok(format!("{}, Redis {}", version(place)?, Redis::version()?)),
+    start: |place| {
+        let program = place.tidings.clone();
+        let node = move |redis: &Redis, _| -> anyhow::Result<Box<dyn Subject>> {
+            Ok(Box::new(Tidings::start(&program, &["--log".to_owned(), redis.url()])?))
+        };
+        Ok(Box::new(Fleet::start(&place.scratch, Box::new(node))?))
     },
 };
 

@@ -9,8 +9,8 @@ use crate::report::grouped;
 use crate::subject::SYSTEMS;
 use crate::works::WORKS;
 
-/// Beside whom costs are told.
-const TIDINGS: &str = "tidings";
+/// Beside whom costs are told: the first of these that takes part.
+const TIDINGS: [&str; 2] = ["tidings", "tidings-redis"];
 
 pub(super) fn markdown(results: &Results) -> String {
     let mut text = String::new();
@@ -44,7 +44,8 @@ fn head(text: &mut String, results: &Results) {
     let _ = writeln!(
         text,
         "\nEach figure is the median of all rounds, with the least and the largest. `×` is the \
-         ratio to the bare loop of the same round, `T` that to Tidings (log in memory)."
+         ratio to the bare loop of the same round, `T` that to Tidings (log in memory; over Redis \
+         where that one takes no part)."
     );
 }
 
@@ -96,7 +97,8 @@ fn cell(case: &CaseResult, row: &Row, figure: &Figure) -> String {
     let Some(series) = row.series(&figure.title) else { return "–".to_owned() };
     let Some(spread) = series.spread() else { return "–".to_owned() };
     let mut cell = numbers(spread, figure.digits);
-    let others = [(SYSTEMS[0].name, "× "), (TIDINGS, "T ")];
+    let tidings = TIDINGS.into_iter().find(|name| case.row(name).is_some());
+    let others = [(SYSTEMS[0].name, "× "), (tidings.unwrap_or(TIDINGS[0]), "T ")];
     for (system, mark) in
         others.into_iter().filter(|(system, _)| figure.cost && row.system != *system)
     {

@@ -9,6 +9,7 @@ mod flood;
 pub(crate) mod growth;
 mod latency;
 mod ndjson;
+mod nodes;
 mod patterns;
 mod publish;
 mod resume;
@@ -78,4 +79,9 @@ pub const WORKS: &[Work] = &[
     ndjson::WORK,
     stalled::WORK,
     growth::WORK,
+    nodes::publish::WORK,
+    nodes::append::WORK,
+    nodes::fanout::WORK,
+    nodes::latency::WORK,
+    nodes::resume::WORK,
 ];

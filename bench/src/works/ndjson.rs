@@ -28,7 +28,9 @@ const CPU: Figure = Figure::cost("CPU per event", "µs", 2);
 const EVENT_BYTES: usize = 150;
 
 /// Lines that are made once and sent again and again: they stay in the processor's cache.
-const PIECE_LINES: usize = 500;
+pub(super) const PIECE_LINES: usize = 500;
+
+pub(super) const HEADERS: &str = "Content-Type: application/x-ndjson\r\n";
 
 fn cases(scale: Scale) -> Vec<Case> {
     let events = scale.pick(500_000, 5_000);
@@ -51,27 +53,12 @@ struct Summary {
 fn run(subject: &mut dyn Subject, events: usize) -> anyhow::Result<Sample> {
     let process = subject.process();
     let door = subject.door().context("it takes no requests")?;
-    let headers = "Content-Type: application/x-ndjson\r\n";
-    let mut publisher = Publisher::connect(door.address(), headers)?;
-    // A stamp and its filling need no escapes.
-    let line = |number| {
-        let data = Stamp::now(number as u64).data(EVENT_BYTES);
-        format!("{{\"topic\":\"bench/ndjson\",\"data\":\"{data}\"}}\n")
-    };
-    let piece: String = (0..PIECE_LINES).map(line).collect();
-    let mut post = |times: usize| {
-        let answer = publisher.post_again_and_again("/events", piece.as_bytes(), times)?;
-        let said = String::from_utf8_lossy(&answer.body).into_owned();
-        ensure!(answer.status == 200, "it was refused with {}: {said}", answer.status);
-        let summary: Summary = serde_json::from_str(&said).context("what is the answer?")?;
-        let sent = PIECE_LINES * times;
-        ensure!(summary.published == sent, "{} of {sent} events are kept", summary.published);
-        Ok(())
-    };
-    post(1)?;
+    let mut publisher = Publisher::connect(door.address(), HEADERS)?;
+    let piece = piece(EVENT_BYTES);
+    post(&mut publisher, &piece, 1)?;
     let (threads, before) = (OwnThreads::now(), measure::cpu(process)?);
     let start = Instant::now();
-    post(events / PIECE_LINES)?;
+    post(&mut publisher, &piece, events / PIECE_LINES)?;
     let elapsed = start.elapsed();
     let busy = threads.busiest();
     let cpu = measure::cpu(process)?.saturating_sub(before);
@@ -83,4 +70,25 @@ fn run(subject: &mut dyn Subject, events: usize) -> anyhow::Result<Sample> {
         sample.remark(sentence);
     }
     Ok(sample)
+}
+
+/// The lines.
+pub(super) fn piece(event_bytes: usize) -> String {
+    // A stamp and its filling need no escapes.
+    let line = |number| {
+        let data = Stamp::now(number as u64).data(event_bytes);
+        format!("{{\"topic\":\"bench/ndjson\",\"data\":\"{data}\"}}\n")
+    };
+    (0..PIECE_LINES).map(line).collect()
+}
+
+/// Sends them so many times in one request, and makes sure that all are kept.
+pub(super) fn post(publisher: &mut Publisher, piece: &str, times: usize) -> anyhow::Result<()> {
+    let answer = publisher.post_again_and_again("/events", piece.as_bytes(), times)?;
+    let said = String::from_utf8_lossy(&answer.body).into_owned();
+    ensure!(answer.status == 200, "it was refused with {}: {said}", answer.status);
+    let summary: Summary = serde_json::from_str(&said).context("what is the answer?")?;
+    let sent = PIECE_LINES * times;
+    ensure!(summary.published == sent, "{} of {sent} events are kept", summary.published);
+    Ok(())
 }

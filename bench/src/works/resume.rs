@@ -124,7 +124,7 @@ fn publish(subject: &mut dyn Subject, events: u64, together: u64) -> anyhow::Res
 }
 
 /// Waits until all have all, or nothing more comes; gives how long that took, by the last event.
-fn storm(
+pub(super) fn storm(
     crowd: &Crowd,
     expected: u64,
     began: Instant,

@@ -41,6 +41,18 @@ const DEBIAN: &[Debian] = &[
         },
         services: &["pushpin", "zurl"],
     },
+    Debian {
+        package: "redis-server",
+        why: "several nodes are measured over one",
+        present: || find_program("redis-server").is_some(),
+        services: &["redis-server"],
+    },
+    Debian {
+        package: "redis-tools",
+        why: "redis-benchmark says what a Redis takes by itself",
+        present: || find_program("redis-benchmark").is_some(),
+        services: &[],
+    },
 ];
 
 /// Installs what is missing.
