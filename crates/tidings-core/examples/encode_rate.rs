@@ -44,7 +44,7 @@ fn encode(name: &str, data: &str) {
     let incarnation = Incarnation::from_random(7);
     let mut position = 1_000_000;
     let frame =
-        |position| Frame::event(Cursor { incarnation, position: Position(position) }, &event);
+        |position: u64| Frame::event(Cursor::before(incarnation, Position(position + 1)), &event);
     let bytes = frame(position).raw().len();
     let ns = measure(|| {
         position += 1;

@@ -47,12 +47,16 @@ impl Keys {
                     if known.fingerprint != fingerprint {
                         return Err(AppendError::KeyReused);
                     }
-                    answers.push(Appended { position: known.position, repeated: true });
+                    answers.push(Appended {
+                        position: known.position,
+                        print: None,
+                        repeated: true,
+                    });
                     continue;
                 }
                 here.insert(key, Use { position: next, time: append.time, fingerprint });
             }
-            answers.push(Appended { position: next, repeated: false });
+            answers.push(Appended { position: next, print: None, repeated: false });
             next = next.next();
         }
         Ok(answers)
@@ -203,8 +207,8 @@ mod tests {
         let mut keys = Keys::default();
         remember(&mut keys, &append(1, "a", 1000), 7);
         let answer = |keys: &Keys, append| keys.admit(&[append], Position(9)).map(|a| a[0]);
-        let first = Appended { position: Position(7), repeated: true };
-        let anew = Appended { position: Position(9), repeated: false };
+        let first = Appended { position: Position(7), print: None, repeated: true };
+        let anew = Appended { position: Position(9), print: None, repeated: false };
         assert_eq!(answer(&keys, append(1, "a", 1000 + window)), Ok(first));
         assert_eq!(answer(&keys, append(1, "a", 1001 + window)), Ok(anew));
         assert_eq!(answer(&keys, append(1, "b", 1000)), Err(AppendError::KeyReused));
@@ -221,7 +225,7 @@ mod tests {
         remember(&mut keys, &append(1, "b", 10_000_000), 2);
         keys.expire(Timestamp(10_000_000));
         let again = keys.admit(&[append(1, "b", 10_000_000)], Position(3)).unwrap();
-        assert_eq!(again, [Appended { position: Position(2), repeated: true }]);
+        assert_eq!(again, [Appended { position: Position(2), print: None, repeated: true }]);
     }
 
     #[test]

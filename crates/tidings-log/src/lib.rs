@@ -27,7 +27,7 @@ pub use disk::fuzzing;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use tidings_core::cursor::{Incarnation, Position, Timestamp};
+use tidings_core::cursor::{Fingerprint, Incarnation, Position, Timestamp};
 use tidings_core::event::{Event, EventId, IdempotencyKey};
 use tidings_core::topic::Selectors;
 
@@ -90,6 +90,17 @@ pub trait Log: Send + Sync + 'static {
     /// [`ReadError::Failed`] only.
     async fn find(&self, mark: Mark<'_>) -> Result<Option<Position>, ReadError>;
 
+    /// The fingerprint of the event at a position, which a cursor of it has to have; `None` where
+    /// the event has none, or is not kept. From memory where it is there. Cancel safe.
+    ///
+    /// Only logs whose events have fingerprints ([`Record::print`]) need more than this default.
+    ///
+    /// # Errors
+    /// [`ReadError::Failed`] only.
+    async fn fingerprint(&self, _position: Position) -> Result<Option<Fingerprint>, ReadError> {
+        Ok(None)
+    }
+
     /// Everything that is kept from `from` on, in order, without end.
     fn follow(&self, from: Position) -> Box<dyn Follow>;
 
@@ -151,6 +162,8 @@ pub struct Append {
 pub struct Appended {
     /// Its position.
     pub position: Position,
+    /// The same as in its [`Record`].
+    pub print: Option<Fingerprint>,
     /// It was there already, under the same idempotency key.
     pub repeated: bool,
 }
@@ -160,6 +173,10 @@ pub struct Appended {
 pub struct Record {
     /// Its place.
     pub position: Position,
+    /// Where what keeps the log may lose its end, by a restart or when a replica takes over: what
+    /// tells this event from one that is given its place after that. `None` where that can't
+    /// be, or is another incarnation each time.
+    pub print: Option<Fingerprint>,
     /// When it was published; never earlier than the record before it.
     pub time: Timestamp,
     /// What was published.

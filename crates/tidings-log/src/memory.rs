@@ -308,7 +308,7 @@ impl Ring {
         if let Some(id) = &event.id {
             self.ids.insert(id.clone(), position);
         }
-        self.records.push_back(Arc::new(Record { position, time: self.time, event }));
+        self.records.push_back(Arc::new(Record { position, print: None, time: self.time, event }));
     }
 
     fn drop_oldest(&mut self) {

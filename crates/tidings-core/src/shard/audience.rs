@@ -146,9 +146,10 @@ mod tests {
     fn found(audiences: &Audiences, topics: &[&str], private: bool) -> Vec<u32> {
         let topics = topics.iter().map(|topic| Topic::parse(topic).unwrap()).collect();
         let event = Event::new(Topics::parse(topics).unwrap(), Data::from("x"));
-        let cursor = Cursor { incarnation: "k3f9x2ab".parse().unwrap(), position: Position(1) };
+        let cursor = Cursor::before("k3f9x2ab".parse().unwrap(), Position(2));
         let frame = Frame::event(cursor, &event);
-        let delivery = Delivery { position: Position(1), topics: event.topics, private, frame };
+        let delivery =
+            Delivery { position: Position(1), print: None, topics: event.topics, private, frame };
         let mut slots = Vec::new();
         audiences.find(&delivery, |slot| slots.push(slot));
         slots.sort_unstable();

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use super::Shard;
 use super::lives::Due;
 use super::port::{EndReason, Framing, Port, SubscriberId, Written};
+use crate::cursor::Cursor;
 use crate::limits::DRAIN_GAP_MAX;
 use crate::session::Phase;
 use crate::sse::{Frame, LAST_CHUNK};
@@ -84,7 +85,8 @@ impl Shard {
             return self.lives.repeat(slot, now);
         }
         let next = session.position(self.head);
-        let frame = Frame::renew(self.incarnation, next, left.as_secs());
+        let had = port.cursor(Cursor::before(self.incarnation, next));
+        let frame = Frame::renew(had, left.as_secs());
         let bytes = subscriber.framing.bytes(&frame);
         match self.write(slot, &bytes, tick, port) {
             Written::Gone => self.close(slot, port),

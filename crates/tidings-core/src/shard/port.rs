@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use crate::cursor::Position;
+use crate::cursor::{Cursor, Fingerprint, Position};
 use crate::event::Topics;
 use crate::sse::Frame;
 use crate::topic::Selectors;
@@ -18,6 +18,11 @@ pub trait Port {
 
     /// Asks for the next selected events from `from` on.
     fn read(&mut self, id: SubscriberId, from: Position, filter: &Filter) -> Answer;
+
+    /// The cursor with the fingerprint of its event, if that is at hand.
+    fn cursor(&self, cursor: Cursor) -> Cursor {
+        cursor
+    }
 
     /// The subscriber is gone: its connection is closed and all of it freed.
     fn close(&mut self, id: SubscriberId);
@@ -160,6 +165,8 @@ impl Framing {
 pub struct Delivery {
     /// Its place in the log.
     pub position: Position,
+    /// Its fingerprint, where the log has them.
+    pub print: Option<Fingerprint>,
     /// What it was published under.
     pub topics: Topics,
     /// Only for subscribers who may see private events.

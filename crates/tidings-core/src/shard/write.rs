@@ -80,9 +80,10 @@ impl Shard {
         let subscriber = &self.subscribers[slot];
         let next = subscriber.session.position(self.head);
         let incarnation = self.incarnation;
-        let had = Cursor { incarnation, position: Position(next.0.saturating_sub(1)) };
+        let had = port.cursor(Cursor::before(incarnation, next));
         let missed = oldest.0.saturating_sub(next.0);
-        let frame = Frame::reset(incarnation, &had.to_string(), oldest, Some(missed));
+        let frame =
+            Frame::reset(&had.to_string(), Cursor::before(incarnation, oldest), Some(missed));
         let bytes = subscriber.framing.bytes(&frame);
         let taken = match self.write(slot, &bytes, tick, port) {
             Written::Gone => {

@@ -9,7 +9,7 @@
 use bytes::Bytes;
 use memchr::{memchr_iter, memchr2};
 
-use crate::cursor::{Cursor, Incarnation, Position};
+use crate::cursor::Cursor;
 use crate::event::Event;
 
 /// A piece of an event stream, ready to be sent as it is or as one chunk of HTTP/1.1's chunked
@@ -55,13 +55,12 @@ impl Frame {
     /// The event `tidings.renew`: the stream will end in so many seconds, with what gave the right
     /// to it. The time is told as what is left, because clients' clocks are wrong.
     ///
-    /// Its id is the place right before `next`, up to which the subscriber has everything: some
-    /// clients forget where they were at an event without one (S8).
+    /// Its id is the place up to which the subscriber has everything: some clients forget where
+    /// they were at an event without one (S8).
     #[must_use]
-    pub fn renew(incarnation: Incarnation, next: Position, seconds: u64) -> Self {
-        let before = Cursor { incarnation, position: Position(next.0.saturating_sub(1)) };
+    pub fn renew(had: Cursor, seconds: u64) -> Self {
         Self::text(&format!(
-            "id: {before}\nevent: tidings.renew\ndata: {{\"expires_in\":{seconds}}}\n\n"
+            "id: {had}\nevent: tidings.renew\ndata: {{\"expires_in\":{seconds}}}\n\n"
         ))
     }
 
@@ -72,22 +71,18 @@ impl Frame {
         Self::text(&format!("retry: {retry_ms}\n"))
     }
 
-    /// The event `tidings.reset`: events between `from` and `oldest` are gone for this
-    /// subscriber. Its id is the place right before `oldest`, so that a reconnect goes on there.
+    /// The event `tidings.reset`: events between `from` and `before` are gone for this subscriber.
+    /// Its id is `before`, the place right before the oldest that comes: there a reconnect goes on.
     ///
     /// `from` is what the client said it had; `missed` how many positions lie between, where
     /// both belong to the same log.
     #[must_use]
-    pub fn reset(
-        incarnation: Incarnation,
-        from: &str,
-        oldest: Position,
-        missed: Option<u64>,
-    ) -> Self {
-        let before = Cursor { incarnation, position: Position(oldest.0.saturating_sub(1)) };
+    pub fn reset(from: &str, before: Cursor, missed: Option<u64>) -> Self {
+        let oldest = Cursor { position: before.position.next(), print: None, ..before };
         let missed = missed.map_or_else(String::new, |missed| format!(",\"missed\":{missed}"));
         Self::text(&format!(
-            "id: {before}\nevent: tidings.reset\ndata: {{\"from\":{},\"oldest\":\"{incarnation}-{oldest}\"{missed}}}\n\n",
+            "id: {before}\nevent: tidings.reset\n\
+             data: {{\"from\":{},\"oldest\":\"{oldest}\"{missed}}}\n\n",
             JsonText(from),
         ))
     }
@@ -201,7 +196,7 @@ struct IdText {
     length: usize,
 }
 
-const ID_TEXT_BYTES: usize = 8 + 1 + DIGITS_MAX;
+const ID_TEXT_BYTES: usize = 8 + 1 + DIGITS_MAX + 1 + 5;
 
 impl IdText {
     fn new(cursor: Cursor) -> Self {
@@ -211,7 +206,13 @@ impl IdText {
         let mut digits = [0; DIGITS_MAX];
         let digits = write_digits(&mut digits, cursor.position.0);
         text[9..][..digits.len()].copy_from_slice(digits);
-        Self { text, length: 9 + digits.len() }
+        let mut length = 9 + digits.len();
+        if let Some(print) = cursor.print {
+            text[length] = b'.';
+            text[length + 1..][..5].copy_from_slice(&print.letters());
+            length += 6;
+        }
+        Self { text, length }
     }
 
     fn as_bytes(&self) -> &[u8] {
@@ -256,11 +257,13 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::cursor::{Fingerprint, Position};
     use crate::event::{Data, EventId, EventType, Retry, Topic};
     use crate::sse::{Decoder, Message};
 
     fn cursor(position: u64) -> Cursor {
-        Cursor { incarnation: "k3f9x2ab".parse().unwrap(), position: Position(position) }
+        let incarnation = "k3f9x2ab".parse().unwrap();
+        Cursor { incarnation, position: Position(position), print: None }
     }
 
     fn event(data: impl Into<Bytes>) -> Event {
@@ -311,13 +314,18 @@ mod tests {
 
     #[test]
     fn s15_a_reset_says_from_where_to_where() {
-        let incarnation = cursor(0).incarnation;
         assert_eq!(
-            Frame::reset(incarnation, "k3f9x2ab-3", Position(10), Some(6)).raw(),
+            Frame::reset("k3f9x2ab-3", cursor(9), Some(6)).raw(),
             "id: k3f9x2ab-9\nevent: tidings.reset\n\
              data: {\"from\":\"k3f9x2ab-3\",\"oldest\":\"k3f9x2ab-10\",\"missed\":6}\n\n"
         );
-        let forged = Frame::reset(incarnation, "\"\n\\\u{1}", Position(1), None);
+        let print = Some(Fingerprint::from_bits(1));
+        assert_eq!(
+            Frame::reset("k3f9x2ab-12.0000z", Cursor { print, ..cursor(9) }, None).raw(),
+            "id: k3f9x2ab-9.00001\nevent: tidings.reset\n\
+             data: {\"from\":\"k3f9x2ab-12.0000z\",\"oldest\":\"k3f9x2ab-10\"}\n\n"
+        );
+        let forged = Frame::reset("\"\n\\\u{1}", cursor(0), None);
         assert_eq!(
             forged.raw(),
             "id: k3f9x2ab-0\nevent: tidings.reset\n\
@@ -327,8 +335,7 @@ mod tests {
 
     #[test]
     fn s8_word_of_the_end_has_an_id_and_s7_a_last_retry_is_no_event() {
-        let incarnation = cursor(0).incarnation;
-        let renew = Frame::renew(incarnation, Position(10), 60);
+        let renew = Frame::renew(cursor(9), 60);
         assert_eq!(
             renew.raw(),
             "id: k3f9x2ab-9\nevent: tidings.renew\ndata: {\"expires_in\":60}\n\n"
@@ -341,8 +348,10 @@ mod tests {
     #[test]
     fn a_cursor_is_written_as_it_displays() {
         for position in [0, 9, 10, 4711, u64::MAX] {
-            let cursor = cursor(position);
-            assert_eq!(IdText::new(cursor).as_bytes(), cursor.to_string().as_bytes());
+            for print in [None, Some(Fingerprint::from_bits(position as u32))] {
+                let cursor = Cursor { print, ..cursor(position) };
+                assert_eq!(IdText::new(cursor).as_bytes(), cursor.to_string().as_bytes());
+            }
         }
     }
 

@@ -31,8 +31,7 @@ pub fn encode_round_trip(bytes: &[u8]) {
         private: false,
         data: Data::parse(Bytes::from(data.clone())).expect("a String is UTF-8"),
     };
-    let cursor =
-        Cursor { incarnation: Incarnation::from_random(7), position: Position(bytes.len() as u64) };
+    let cursor = Cursor::before(Incarnation::from_random(7), Position(bytes.len() as u64));
     let frame = Frame::event(cursor, &event);
     let expected = Message {
         event_type: event.event_type.map_or("message".into(), |t| t.as_str().to_owned()),

@@ -89,7 +89,7 @@ impl History {
     /// Appends an event. Every third has an id of its publisher's, every fifth a type.
     pub(super) fn append(&mut self, event: &Event) -> Position {
         let position = self.tail();
-        let cursor = Cursor { incarnation: self.incarnation, position };
+        let cursor = Cursor { incarnation: self.incarnation, position, print: None };
         let id = position.0.is_multiple_of(3).then(|| format!("{OWN_ID}{position}"));
         let event_type = position.0.is_multiple_of(5).then(|| format!("type-{}", position.0 % 2));
         let data = text(position, event.bytes);
@@ -109,7 +109,7 @@ impl History {
         let frame = Frame::event(cursor, &published);
         self.frame_bytes_max = self.frame_bytes_max.max(frame.chunk().len());
         let (topics, private) = (published.topics, published.private);
-        let delivery = Arc::new(Delivery { position, topics, private, frame });
+        let delivery = Arc::new(Delivery { position, print: None, topics, private, frame });
         self.published.push(Published { delivery, message });
         position
     }

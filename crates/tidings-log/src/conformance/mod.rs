@@ -37,6 +37,7 @@ where
     keep::batches_of_many_at_once_stay_whole(fresh(ROOMY).await).await;
     keep::every_field_comes_back_as_it_was(fresh(ROOMY).await).await;
     keep::time_never_goes_back(fresh(ROOMY).await).await;
+    keep::an_event_has_the_same_fingerprint_wherever_it_is_asked(fresh(ROOMY).await).await;
     keep::an_event_that_can_never_fit_is_refused(fresh(SMALL).await).await;
     keep::a_key_makes_a_repetition_the_same_append(fresh(ROOMY).await).await;
     keep::a_key_counts_within_its_batch_too(fresh(ROOMY).await).await;

@@ -321,7 +321,7 @@ impl<'a> View<'a> {
             private: self.flags & FLAG_PRIVATE != 0,
             data: Data::parse(Bytes::copy_from_slice(self.data)).ok()?,
         };
-        Some(Record { position: self.place.position, time: self.place.time, event })
+        Some(Record { position: self.place.position, print: None, time: self.place.time, event })
     }
 }
 
@@ -384,7 +384,10 @@ mod tests {
             assert!(view.place.more);
             assert_eq!(view.key().as_ref(), key);
             let record = view.record().unwrap();
-            assert_eq!(record, Record { position: Position(7), time: Timestamp(8), event });
+            assert_eq!(
+                record,
+                Record { position: Position(7), print: None, time: Timestamp(8), event }
+            );
         }
     }
 

@@ -108,7 +108,12 @@ impl Group {
                 keys.remember(key, answer.position, self.time, &append.event);
             }
             let keyed = append.key.is_some();
-            let record = Record { position: answer.position, time: self.time, event: append.event };
+            let record = Record {
+                position: answer.position,
+                print: None,
+                time: self.time,
+                event: append.event,
+            };
             self.staged.push(Staged { offset, record: Arc::new(record), keyed });
         }
         self.answers.push((waiting.answer, Ok(answers)));

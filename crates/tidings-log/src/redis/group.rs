@@ -200,7 +200,7 @@ fn whole(text: &str) -> Option<Result<Vec<Appended>, AppendError>> {
             Some(digits) => (true, digits),
             None => (false, text),
         };
-        Some(Appended { position: Position(digits.parse().ok()?), repeated })
+        Some(Appended { position: Position(digits.parse().ok()?), print: None, repeated })
     };
     Some(Ok(text.split(',').map(place).collect::<Option<_>>()?))
 }
@@ -210,7 +210,7 @@ fn within(text: &str, offset: u64, events: u64) -> Option<Result<Vec<Appended>, 
     let (first, _) = text.split_once(',').unwrap_or((text, ""));
     let first = first.parse::<u64>().ok()?.checked_add(offset)?;
     let last = first.checked_add(events)?;
-    let place = |position| Appended { position: Position(position), repeated: false };
+    let place = |position| Appended { position: Position(position), print: None, repeated: false };
     Some(Ok((first..last).map(place).collect()))
 }
 

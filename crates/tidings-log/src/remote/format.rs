@@ -106,7 +106,12 @@ impl Entry {
             }
             let (event, own) = decode(rest.split_to(bytes))?;
             time = time.max(own).min(self.latest);
-            records.push(Arc::new(Record { position: Position(position), time, event }));
+            records.push(Arc::new(Record {
+                position: Position(position),
+                print: None,
+                time,
+                event,
+            }));
         }
         rest.is_empty().then_some(records)
     }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use tidings_core::cursor::Timestamp;
 use tidings_log::Record;
 
-use crate::engine::{Filter, Hub, Id, Start};
+use crate::engine::{Filter, History, Hub, Id, Start};
 
 use super::error::Problem;
 use super::start;
@@ -44,7 +44,7 @@ pub(crate) async fn page(
     let limit = start::limit(query)?;
     let history = hub.history(filter, start.unwrap_or(Start::Live), limit).await?;
     let document = Document {
-        events: history.records.iter().map(|record| item(hub, record)).collect(),
+        events: history.records.iter().map(|record| item(&history, record)).collect(),
         next: history.next.to_string(),
     };
     let mut text = serde_json::to_string(&document).expect("texts and numbers are JSON");
@@ -57,10 +57,10 @@ pub(crate) async fn page(
     Ok(response)
 }
 
-fn item<'a>(hub: &Hub, record: &'a Record) -> Item<'a> {
+fn item<'a>(history: &History, record: &'a Record) -> Item<'a> {
     let event = &record.event;
     Item {
-        id: hub.id(record.position, event),
+        id: history.id(record),
         topics: event.topics.iter().map(|topic| topic.as_str()).collect(),
         event: event.event_type.as_ref().map(|event_type| event_type.as_str()),
         retry: event.retry.map(|retry| retry.as_ms()),

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use mio::net::{TcpStream, UnixStream};
 use mio::{Interest as Readiness, Registry, Token, event};
 use socket2::SockRef;
-use tidings_core::cursor::{Incarnation, Position};
+use tidings_core::cursor::{Cursor, Incarnation, Position};
 use tidings_core::limits::{ACKNOWLEDGE_TIME_MAX, STREAM_INPUT_BYTES_MAX};
 use tidings_core::pages::Pages;
 use tidings_core::shard::{Answer, Filter, Port, SubscriberId, Written};
@@ -302,6 +302,10 @@ impl Port for Connections {
                 Answer::Later
             }
         }
+    }
+
+    fn cursor(&self, cursor: Cursor) -> Cursor {
+        self.tail.cursor(cursor)
     }
 
     fn close(&mut self, id: SubscriberId) {

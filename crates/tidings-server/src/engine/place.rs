@@ -1,11 +1,13 @@
 //! Where a subscription begins: from what a client says it had, to a position and a verdict.
 //! Knows nothing of connections.
 
-use tidings_core::cursor::{Cursor, Incarnation, Position, Timestamp};
+use tidings_core::cursor::{Cursor, Fingerprint, Incarnation, Position, Timestamp};
 use tidings_core::event::EventId;
 use tidings_core::sse::Frame;
 use tidings_core::topic::Selectors;
 use tidings_log::{Bounds, Log, Mark, ReadError};
+
+use super::tail::Tail;
 
 /// Where a subscription begins.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -53,6 +55,8 @@ pub(crate) struct Place {
     pub(crate) verdict: Verdict,
     /// The first position to be delivered.
     pub(crate) next: Position,
+    /// Of the event right before, if that is known.
+    pub(crate) print: Option<Fingerprint>,
     /// The event that says what is gone.
     pub(crate) reset: Option<Frame>,
 }
@@ -63,13 +67,33 @@ pub(crate) struct Place {
 /// Where the log can't be read.
 pub(crate) async fn find(
     log: &dyn Log,
+    tail: &Tail,
+    start: &Start,
+    selectors: &Selectors,
+) -> Result<Place, ReadError> {
+    let incarnation = log.bounds().incarnation;
+    match look(log, tail, start, selectors).await {
+        // It became another one on the way, which is known now.
+        Err(ReadError::Failed { .. }) if log.bounds().incarnation != incarnation => {
+            look(log, tail, start, selectors).await
+        }
+        found => found,
+    }
+}
+
+async fn look(
+    log: &dyn Log,
+    tail: &Tail,
     start: &Start,
     selectors: &Selectors,
 ) -> Result<Place, ReadError> {
     let bounds = log.bounds();
     let mark = match start {
-        Start::Live => return Ok(at(bounds, Verdict::Live, bounds.next)),
-        Start::After(id) => return after(log, bounds, id).await,
+        Start::Live => {
+            let print = end(log, tail, bounds).await;
+            return same(log, Place { print, ..at(bounds, Verdict::Live, bounds.next) });
+        }
+        Start::After(id) => return after(log, tail, bounds, id).await,
         Start::Earliest => return Ok(at(bounds, Verdict::Resumed, bounds.oldest)),
         Start::Since(time) => Mark::Time(*time),
         Start::Last(events) => Mark::Last { events: *events, selectors },
@@ -83,7 +107,12 @@ pub(crate) async fn find(
 /// An id of our own form tells its position by itself, and which log it belongs to. Any other id
 /// is a publisher's and is looked up; one that is not there may have been passed by retention, so
 /// all that is kept follows, after the word that something may be missing.
-async fn after(log: &dyn Log, mut bounds: Bounds, id: &str) -> Result<Place, ReadError> {
+async fn after(
+    log: &dyn Log,
+    tail: &Tail,
+    mut bounds: Bounds,
+    id: &str,
+) -> Result<Place, ReadError> {
     let cursor = id.parse::<Cursor>().ok();
     if let Some(cursor) = cursor
         && (cursor.incarnation != bounds.incarnation || cursor.position >= bounds.next)
@@ -94,7 +123,15 @@ async fn after(log: &dyn Log, mut bounds: Bounds, id: &str) -> Result<Place, Rea
     if let Some(cursor) = cursor
         && cursor.incarnation == bounds.incarnation
     {
-        return Ok(after_position(bounds, id, cursor.position));
+        let place = after_position(bounds, id, cursor.position);
+        if place.verdict == Verdict::Reset {
+            return Ok(place);
+        }
+        if is_lost(log, tail, cursor).await? {
+            let print = end(log, tail, bounds).await;
+            return same(log, reset(bounds, id, bounds.next, print, None));
+        }
+        return same(log, Place { print: cursor.print, ..place });
     }
     if let Ok(chosen) = EventId::parse(id)
         && let Some(position) = log.find(Mark::Id(&chosen)).await?
@@ -102,25 +139,45 @@ async fn after(log: &dyn Log, mut bounds: Bounds, id: &str) -> Result<Place, Rea
         return same(log, at(bounds, Verdict::Resumed, position.next()));
     }
     Ok(match cursor {
-        Some(_) => reset(bounds, id, bounds.next, None),
-        None => reset(bounds, id, bounds.oldest, None),
+        Some(_) => reset(bounds, id, bounds.next, end(log, tail, bounds).await, None),
+        None => reset(bounds, id, bounds.oldest, None, None),
     })
+}
+
+/// Whether the log has another event now at the place of this cursor: what keeps the log has lost
+/// its end and given the position again, and nobody knows what else the client had of that end.
+async fn is_lost(log: &dyn Log, tail: &Tail, cursor: Cursor) -> Result<bool, ReadError> {
+    let Some(print) = cursor.print else { return Ok(false) };
+    let known = match tail.cursor(Cursor { print: None, ..cursor }).print {
+        None => log.fingerprint(cursor.position).await?,
+        known => known,
+    };
+    Ok(known.is_some_and(|known| known != print))
+}
+
+/// The fingerprint of the log's last event, if it is known.
+async fn end(log: &dyn Log, tail: &Tail, bounds: Bounds) -> Option<Fingerprint> {
+    let last = Cursor::before(bounds.incarnation, bounds.next);
+    match tail.cursor(last).print {
+        None => log.fingerprint(last.position).await.ok().flatten(),
+        known => known,
+    }
 }
 
 fn after_position(bounds: Bounds, id: &str, position: Position) -> Place {
     if position >= bounds.next {
         // The log has lost its end, or the client made the cursor up: nobody knows what is gone.
-        return reset(bounds, id, bounds.next, None);
+        return reset(bounds, id, bounds.next, None, None);
     }
     let next = position.next();
     if next < bounds.oldest {
-        return reset(bounds, id, bounds.oldest, Some(bounds.oldest.0 - next.0));
+        return reset(bounds, id, bounds.oldest, None, Some(bounds.oldest.0 - next.0));
     }
     at(bounds, Verdict::Resumed, next)
 }
 
 fn at(bounds: Bounds, verdict: Verdict, next: Position) -> Place {
-    Place { incarnation: bounds.incarnation, verdict, next, reset: None }
+    Place { incarnation: bounds.incarnation, verdict, next, print: None, reset: None }
 }
 
 /// The place, if the log is still the one in which it was looked for.
@@ -131,10 +188,17 @@ fn same(log: &dyn Log, place: Place) -> Result<Place, ReadError> {
     Err(ReadError::Failed { reason: "the log was replaced by another one meanwhile".to_owned() })
 }
 
-fn reset(bounds: Bounds, from: &str, next: Position, missed: Option<u64>) -> Place {
-    let frame = Frame::reset(bounds.incarnation, from, next, missed);
+fn reset(
+    bounds: Bounds,
+    from: &str,
+    next: Position,
+    print: Option<Fingerprint>,
+    missed: Option<u64>,
+) -> Place {
     let incarnation = bounds.incarnation;
-    Place { incarnation, verdict: Verdict::Reset, next, reset: Some(frame) }
+    let before = Cursor { print, ..Cursor::before(incarnation, next) };
+    let reset = Some(Frame::reset(from, before, missed));
+    Place { incarnation, verdict: Verdict::Reset, next, print, reset }
 }
 
 #[cfg(test)]

@@ -16,9 +16,10 @@ use crate::metrics::Metrics;
 
 /// Makes the delivery of a record: the one place where an event becomes a frame.
 pub(crate) fn deliver(incarnation: Incarnation, record: &Record) -> Arc<Delivery> {
-    let cursor = Cursor { incarnation, position: record.position };
+    let cursor = Cursor { incarnation, position: record.position, print: record.print };
     Arc::new(Delivery {
         position: record.position,
+        print: record.print,
         topics: record.event.topics.clone(),
         private: record.event.private,
         frame: Frame::event(cursor, &record.event),

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use parking_lot::RwLock;
-use tidings_core::cursor::{Incarnation, Position};
+use tidings_core::cursor::{Cursor, Incarnation, Position};
 use tidings_core::limits::{
     PAGE_BYTES_MAX, PAGE_EVENTS_MAX, PAGE_SEARCH_EVENTS_MAX, TAIL_EVENTS_MAX,
 };
@@ -102,6 +102,16 @@ impl Tail {
         Run::Events
     }
 
+    /// The cursor with the fingerprint of its event, if that is still here.
+    pub(crate) fn cursor(&self, cursor: Cursor) -> Cursor {
+        let ring = self.ring.read();
+        if cursor.incarnation != ring.incarnation || cursor.position < ring.first {
+            return cursor;
+        }
+        let print = ring.from(cursor.position).next().and_then(|delivery| delivery.print);
+        Cursor { print, ..cursor }
+    }
+
     /// A page of this log for one subscriber, if what it wants is still here.
     pub(crate) fn page(
         &self,
@@ -142,7 +152,7 @@ impl Ring {
 
 #[cfg(test)]
 mod tests {
-    use tidings_core::cursor::Cursor;
+    use tidings_core::cursor::Fingerprint;
     use tidings_core::event::{Data, Event, Topic};
     use tidings_core::sse::Frame;
     use tidings_core::topic::{Selector, Selectors};
@@ -155,9 +165,10 @@ mod tests {
 
     fn delivery(position: u64, topic: &str) -> Arc<Delivery> {
         let event = Event::new(Topic::parse(topic).unwrap(), Data::from("0123456789"));
-        let cursor = Cursor { incarnation: incarnation(), position: Position(position) };
+        let cursor = Cursor::before(incarnation(), Position(position + 1));
         Arc::new(Delivery {
             position: cursor.position,
+            print: Some(Fingerprint::from_bits(position as u32)),
             topics: event.topics.clone(),
             private: position == 7,
             frame: Frame::event(cursor, &event),
@@ -230,6 +241,17 @@ mod tests {
         let run = tail.take(incarnation(), Position(4), 64, &mut Vec::new());
         assert!(matches!(run, Run::Gap(Position(9))));
         assert_eq!(page(&tail, 9, "*"), Some((vec![9], 10)));
+    }
+
+    #[test]
+    fn fingerprints_are_those_of_what_is_here() {
+        let tail = tail(5..10, usize::MAX);
+        let print = |incarnation, next| tail.cursor(Cursor::before(incarnation, next)).print;
+        for (next, expected) in [(5, None), (6, Some(5)), (10, Some(9)), (11, None)] {
+            let expected = expected.map(Fingerprint::from_bits);
+            assert_eq!(print(incarnation(), Position(next)), expected);
+            assert_eq!(print("00000000".parse().unwrap(), Position(next)), None);
+        }
     }
 
     #[test]

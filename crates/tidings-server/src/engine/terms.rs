@@ -156,3 +156,15 @@ pub struct History {
     /// What became of the wish to begin somewhere.
     pub verdict: Verdict,
 }
+
+impl History {
+    /// The id of one of its events: its publisher's, or the cursor.
+    #[must_use]
+    pub fn id(&self, record: &Record) -> Id {
+        let Record { position, print, .. } = *record;
+        match &record.event.id {
+            Some(id) => Id::Chosen(id.clone()),
+            None => Id::Own(Cursor { position, print, ..self.next }),
+        }
+    }
+}

@@ -238,11 +238,11 @@ async fn a_repetition_is_not_acknowledged_before_its_first() {
     let [first, second, other] = tasks;
     assert_eq!(
         first.await.unwrap().unwrap()[0],
-        Appended { position: Position(2), repeated: false }
+        Appended { position: Position(2), print: None, repeated: false }
     );
     assert_eq!(
         second.await.unwrap().unwrap()[0],
-        Appended { position: Position(2), repeated: true }
+        Appended { position: Position(2), print: None, repeated: true }
     );
     assert_eq!(other.await.unwrap(), Err(AppendError::KeyReused));
     files.faults.fail(Call::Sync, 1, EIO);

@@ -278,8 +278,8 @@ async fn ids_topics_times_and_keys_are_found_after_a_restart() {
         let repeated =
             vec![keyed("last-key", event("late", "l")), keyed("key", event("early", "e"))];
         let answers = disk.append(repeated).await.unwrap();
-        assert_eq!(answers[0], Appended { position: Position(251), repeated: true });
-        assert_eq!(answers[1], Appended { position: Position(1), repeated: true });
+        assert_eq!(answers[0], Appended { position: Position(251), print: None, repeated: true });
+        assert_eq!(answers[1], Appended { position: Position(1), print: None, repeated: true });
         let other = vec![keyed("key", event("early", "x"))];
         assert_eq!(disk.append(other).await, Err(AppendError::KeyReused));
     }

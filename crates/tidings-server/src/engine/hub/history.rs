@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use tidings_core::cursor::Cursor;
 use tidings_core::limits::{HISTORY_BYTES_MAX, PAGE_BYTES_MAX, PAGE_EVENTS_MAX};
 use tidings_core::shard::Filter;
 use tidings_core::topic::Selectors;
 use tidings_log::{Read, ReadError, Record};
 
-use super::{Hub, cursor_before};
+use super::Hub;
 use crate::engine::place::{self, Start};
 use crate::engine::terms::History;
 
@@ -26,7 +27,7 @@ impl Hub {
         let log = &*self.inner.log;
         let selectors = &filter.selectors;
         let start = if start == Start::Live { Start::Last(events) } else { start };
-        let place = place::find(log, &start, selectors).await?;
+        let place = place::find(log, &self.inner.tail, &start, selectors).await?;
         let mut next = place.next;
         let mut records: Vec<Arc<Record>> = Vec::new();
         let mut bytes = 0;
@@ -60,7 +61,13 @@ impl Hub {
             let reason = "the log was replaced by another one meanwhile".to_owned();
             return Err(ReadError::Failed { reason });
         }
-        let next = cursor_before(place.incarnation, next);
+        let print = match records.last() {
+            Some(last) if last.position.next() == next => last.print,
+            None if next == place.next => place.print,
+            // The event right before was not asked for, and not looked at.
+            _ => None,
+        };
+        let next = Cursor { print, ..Cursor::before(place.incarnation, next) };
         Ok(History { records, next, verdict: place.verdict })
     }
 

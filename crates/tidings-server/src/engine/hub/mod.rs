@@ -12,7 +12,6 @@ use std::sync::atomic::AtomicBool;
 use std::thread::JoinHandle;
 
 use parking_lot::Mutex;
-use tidings_core::cursor::{Cursor, Incarnation, Position};
 use tidings_log::{Bounds, Log};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -39,6 +38,7 @@ pub struct Hub {
 struct Inner {
     config: Config,
     log: Arc<dyn Log>,
+    tail: Arc<Tail>,
     metrics: Arc<Metrics>,
     shards: Vec<Inbox>,
     threads: Mutex<Vec<JoinHandle<()>>>,
@@ -80,7 +80,7 @@ impl Hub {
             threads.push(thread);
         }
         let follow = log.follow(next);
-        let pump = runtime.spawn(pump(follow, tail, shards.clone()));
+        let pump = runtime.spawn(pump(follow, Arc::clone(&tail), shards.clone()));
         let trim = runtime.spawn(trim(Arc::clone(&log), Arc::clone(&metrics)));
         let tasks = vec![pump.abort_handle(), trim.abort_handle()];
         let shutdown = watch::Sender::new(None);
@@ -93,6 +93,7 @@ impl Hub {
             publishes_per_key: Rates::new(config.publishes_per_key),
             config,
             log,
+            tail,
             metrics,
             shards,
             threads,
@@ -150,11 +151,6 @@ impl Hub {
     pub fn streams(&self) -> usize {
         self.inner.shards.iter().map(Inbox::subscribers).sum()
     }
-}
-
-/// The cursor after which `next` is the first position.
-fn cursor_before(incarnation: Incarnation, next: Position) -> Cursor {
-    Cursor { incarnation, position: Position(next.0.saturating_sub(1)) }
 }
 
 impl Inner {

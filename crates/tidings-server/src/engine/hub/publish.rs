@@ -1,8 +1,8 @@
 //! Taking events in. Knows nothing of who gets them.
 
-use tidings_core::cursor::{Cursor, Position};
+use tidings_core::cursor::Cursor;
 use tidings_core::event::Event;
-use tidings_log::Append;
+use tidings_log::{Append, Appended};
 
 use super::Hub;
 use crate::engine::pump::now;
@@ -10,15 +10,6 @@ use crate::engine::terms::{Id, Publish, PublishError, Published, TooFast};
 use crate::gate::{self, Client, Share};
 
 impl Hub {
-    /// The id of an event: its publisher's, or the cursor.
-    #[must_use]
-    pub fn id(&self, position: Position, event: &Event) -> Id {
-        match &event.id {
-            Some(id) => Id::Chosen(id.clone()),
-            None => Id::Own(Cursor { incarnation: self.bounds().incarnation, position }),
-        }
-    }
-
     /// Publishes one event and answers when it is kept.
     ///
     /// Dropping the future does not take the event back: it may be kept all the same.
@@ -57,7 +48,10 @@ impl Hub {
         let published = ids.into_iter().zip(appended).map(|(id, appended)| Published {
             id: match id {
                 Some(id) => Id::Chosen(id),
-                None => Id::Own(Cursor { incarnation, position: appended.position }),
+                None => {
+                    let Appended { position, print, .. } = appended;
+                    Id::Own(Cursor { incarnation, position, print })
+                }
             },
             position: appended.position,
             repeated: appended.repeated,

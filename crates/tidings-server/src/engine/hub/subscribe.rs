@@ -11,7 +11,7 @@ use tidings_core::cursor::Cursor;
 use tidings_core::shard::{Filter, Framing, Interest};
 use tidings_core::sse::Frame;
 
-use super::{Hub, cursor_before};
+use super::Hub;
 use crate::engine::body::{EventBody, Queue};
 use crate::engine::inbox::{Attach, Attached, Inbox, Input};
 use crate::engine::lifetime::{self, ConnectionEnds};
@@ -39,7 +39,7 @@ impl Hub {
                 .enter(client)
                 .map_err(|Full { max }| SubscribeError::TooMany { streams_max: max })?,
         };
-        let place = place::find(&*self.inner.log, &start, &selectors).await?;
+        let place = place::find(&*self.inner.log, &self.inner.tail, &start, &selectors).await?;
         let mut first = Vec::from(self.preamble());
         if let Some(reset) = place.reset {
             self.inner.metrics.resets.inc();
@@ -48,7 +48,8 @@ impl Hub {
         let filter = Filter { selectors, private };
         let (next, framing) = (place.next, Framing::Raw);
         let interest = Interest { filter, next, framing, life: None };
-        let cursor = cursor_before(place.incarnation, place.next);
+        let before = Cursor::before(place.incarnation, place.next);
+        let cursor = Cursor { print: place.print, ..before };
         Ok(Subscribed {
             verdict: place.verdict,
             cursor,
