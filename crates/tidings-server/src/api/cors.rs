@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 
 use crate::auth::{Access, Origins, Standing};
 
-use super::error::Problem;
+use super::problem::Problem;
 
 /// The methods of the addresses that this layer stands in front of.
 pub(crate) const METHODS: &str = "GET, HEAD, POST, OPTIONS";

@@ -18,9 +18,9 @@ use crate::engine::{Hub, Id, Publish};
 
 use super::body::{self, Room};
 use super::client;
-use super::error::Problem;
 use super::item::{self, ItemError};
 use super::ndjson;
+use super::problem::Problem;
 use super::publish::{self, answer};
 use super::subscriber::refuse_while_draining;
 

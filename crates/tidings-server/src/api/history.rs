@@ -9,7 +9,7 @@ use tidings_log::Record;
 
 use crate::engine::{Filter, History, Hub, Id, Start};
 
-use super::error::Problem;
+use super::problem::Problem;
 use super::start;
 use super::subscriber::tell_verdict;
 

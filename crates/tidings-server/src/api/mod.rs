@@ -1,4 +1,4 @@
-//! The hub over HTTP: a file per endpoint, and `error` for what goes wrong.
+//! The hub over HTTP: a file per endpoint, `error` for what goes wrong, `problem` for its form.
 //! Knows nothing of connections, of the engine only [`Hub`], and of tokens only [`Access`].
 //!
 //! A publish walks: [`router`] → `cors` (which pages may) → [`Access`] (who may) → `publish` (one)
@@ -18,6 +18,7 @@ mod lines;
 mod ndjson;
 mod page;
 mod path;
+mod problem;
 mod publish;
 mod query;
 mod select;
@@ -38,11 +39,11 @@ use crate::auth::Access;
 use crate::engine::Hub;
 use crate::metrics::{Refusal, Rule};
 
-pub use error::Problem;
+pub use problem::Problem;
 pub use subscriber::{EventStream, Subscriber};
 
-use error::{LimitHit, Refused};
 use path::PathError;
+use problem::{LimitHit, Refused};
 
 /// What the handlers work with.
 #[derive(Clone)]

@@ -16,9 +16,9 @@ use crate::engine::{Hub, Id, Publish, PublishError, Published};
 use crate::gate::Client;
 
 use super::body;
-use super::error::Problem;
 use super::item::{self, ItemError};
 use super::lines::{LineTooLong, Lines};
+use super::problem::Problem;
 
 /// What became of a stream, as its answer has it.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]

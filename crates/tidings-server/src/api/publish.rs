@@ -16,8 +16,8 @@ use crate::engine::{Hub, Id, Publish};
 
 use super::body::{self, Room};
 use super::client;
-use super::error::Problem;
 use super::path::{self, PathError};
+use super::problem::Problem;
 use super::query::{self, hint, shown};
 use super::subscriber::refuse_while_draining;
 

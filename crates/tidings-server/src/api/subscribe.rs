@@ -11,9 +11,9 @@ use crate::auth::Access;
 use crate::engine::{Filter, Hub};
 
 use super::accept::{self, Representation};
-use super::error::Problem;
 use super::history;
 use super::page;
+use super::problem::Problem;
 use super::select;
 use super::subscriber::Subscriber;
 

@@ -18,7 +18,7 @@ use crate::gate::Client;
 
 use super::accept;
 use super::client;
-use super::error::Problem;
+use super::problem::Problem;
 use super::select;
 use super::start;
 

@@ -9,8 +9,8 @@ use serde::Serialize;
 use crate::auth::Access;
 
 use super::body;
-use super::error::Problem;
 use super::history::rfc3339;
+use super::problem::Problem;
 
 #[derive(Serialize)]
 struct Document {
