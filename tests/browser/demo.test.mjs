@@ -120,6 +120,49 @@ browserTest("a cut connection: the page comes back without gap or repeat", async
   assert.deepEqual(tab.faults, []);
 });
 
+browserTest("three nodes: each is cut in turn, and the page misses nothing", async (tools) => {
+  const { hub, tab } = await openDemo(tools, { log: null, flags: ["--nodes", "3"] });
+  const nodes = tab.page.locator("#nodes > li");
+  await nodes.nth(2).waitFor();
+  assert.equal(await nodes.count(), 3);
+  assert.match(await tab.text("#proof-title"), /^Cut the node\./);
+  const seen = new Set();
+  for (const reconnects of [1, 2, 3]) {
+    const mine = tab.page.locator("#nodes > .yours");
+    await mine.waitFor();
+    const name = await mine.getAttribute("data-node");
+    const process = await processOf(hub, name);
+    await tab.page.click("#cut");
+    // Killed, not asked: nothing could be said, and nothing put away.
+    await tab.page.locator(`#nodes > .away[data-node=${name}]`).waitFor();
+    await tab.page.locator("#cut-outcome[data-outcome=good]", { hasText: "Back on" }).waitFor();
+    assert.match(await tab.text("#cut-outcome"), /none missed/);
+    assert.equal(await tab.number("#reconnects"), reconnects);
+    await tab.page.locator(`#nodes > :not(.away)[data-node=${name}]`).waitFor();
+    assert.notEqual(await processOf(hub, name), process);
+    seen.add(await mine.getAttribute("data-node"));
+    const before = await tab.number("#received");
+    await until("more events came", async () => (await tab.number("#received")) > before + 1);
+  }
+  assert.ok(seen.size > 1, `the front hands streams round: ${[...seen]}`);
+
+  // What is published by any node comes to this page, on whatever node it is.
+  for (const text of ["first", "second", "third"]) {
+    await tab.page.fill("#data", text);
+    await tab.page.click("#form [type=submit]");
+    await tab.page.locator("#notifications .text", { hasText: text }).waitFor();
+  }
+  await tab.page.click("#start");
+  await percentAtLeast(tab, 5);
+  await checkWhole(tab);
+  assert.deepEqual(tab.faults, []);
+});
+
+async function processOf(hub, name) {
+  const { nodes } = await (await fetch(`${hub.url}/demo/nodes`)).json();
+  return nodes.find((node) => node.name === name).process;
+}
+
 browserTest("a reload during the long task shows its true progress at once", async (tools) => {
   const { tab } = await openDemo(tools);
   await tab.page.addInitScript(recordProgress);
@@ -164,8 +207,8 @@ async function percentAtLeast(tab, percent) {
   });
 }
 
-async function openDemo(tools) {
-  const hub = await tools.use(Hub.start({ command: "demo" }));
+async function openDemo(tools, options = {}) {
+  const hub = await tools.use(Hub.start({ command: "demo", ...options }));
   const tab = await tools.open(localhost(hub));
   await tab.page.locator("#state[data-state=live]").waitFor();
   return { hub, tab };

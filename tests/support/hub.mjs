@@ -21,7 +21,8 @@ export class Hub {
   #process;
   #stderr = "";
 
-  // `command` is "serve" or "demo", `log` "memory" or "disk", `flags` are more of its flags.
+  // `command` is "serve" or "demo", `log` "memory", "disk" or null (its own choice), `flags` are more
+  // of its flags.
   static async start({ command = "serve", log = "memory", flags = [] } = {}) {
     const hub = new Hub();
     hub.#command = command;
@@ -84,7 +85,7 @@ export class Hub {
 
   #run(port) {
     const log = this.#directory ? `disk:${this.#directory}` : this.#log;
-    const flags = ["--listen", `127.0.0.1:${port}`, "--log", log, ...this.#flags];
+    const flags = ["--listen", `127.0.0.1:${port}`, ...(log ? ["--log", log] : []), ...this.#flags];
     this.#process = spawn(setting("TIDINGS_BIN"), [this.#command, ...flags], {
       stdio: ["ignore", "pipe", "pipe"],
       cwd: tmpdir(),

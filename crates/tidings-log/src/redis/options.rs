@@ -45,7 +45,7 @@ impl RedisOptions {
 
 /// Where a Redis server is: `redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE]`, or the Sentinels that
 /// know: `redis+sentinel://[USER:PASSWORD@]HOST[:PORT][,HOST[:PORT]…]/NAME[/DATABASE]`; with
-/// `rediss` by TLS. Prints itself without the password.
+/// `rediss` by TLS. On this machine also `redis+unix:///PATH`. Prints itself without the password.
 #[derive(Clone)]
 pub struct RedisAddress {
     /// The server; where Sentinels are asked, all but its place, which is the first Sentinel's.
@@ -106,6 +106,7 @@ impl FromStr for RedisAddress {
                 (info, Some(Arc::new(Sentinels { hosts, name: name.to_owned() })))
             }
             "redis" | "rediss" => (read(text)?, None),
+            "redis+unix" if rest.starts_with('/') => (read(text)?, None),
             _ => return Err(wrong("the scheme is neither redis nor rediss")),
         };
         Ok(Self { info: Arc::new(info), sentinels, shown: without_password(text) })
@@ -230,6 +231,7 @@ mod tests {
             ("redis://localhost:6380/3", "redis://localhost:6380/3"),
             ("rediss://hub:secret@redis.example/0", "rediss://hub:***@redis.example/0"),
             ("redis://:p%40ss@[::1]:1", "redis://:***@[::1]:1"),
+            ("redis+unix:///run/redis.sock", "redis+unix:///run/redis.sock"),
             ("redis+sentinel://a,b:1,[::1]/main", "redis+sentinel://a,b:1,[::1]/main"),
             ("rediss+sentinel://u:s@a,b/main/2", "rediss+sentinel://u:***@a,b/main/2"),
         ] {
@@ -262,6 +264,8 @@ mod tests {
             "redis://:secret@127.0.0.1:port",
             "redis://:secret@127.0.0.1?protocol=resp3",
             "redis://",
+            "redis+unix://run/redis.sock",
+            "redis+unix:///run/redis.sock?pass=secret",
             "redis+sentinel://:secret@a,b",
             "redis+sentinel://:secret@a,b/",
             "redis+sentinel://:secret@a,b/main/x",

@@ -117,11 +117,21 @@ SIGUSR2: checks the settings and restarts in place, with the program as it lies 
 #[derive(Args, Debug)]
 #[command(after_help = DEMO_HELP)]
 pub(crate) struct DemoArgs {
+    /// Run N hubs that are one, over a Redis server that the demo starts for itself, behind a front
+    /// that hands requests round; the page can cut the hub that it is on
+    #[cfg(feature = "redis")]
+    #[arg(long, value_name = "N", conflicts_with = "log",
+        value_parser = clap::value_parser!(u8).range(2..=NODES_MAX))]
+    pub(crate) nodes: Option<u8>,
     #[command(flatten)]
     pub(crate) flags: Flags<Demo>,
 }
 
 const DEMO_HELP: &str = "\
+Examples:
+  tidings demo                        one hub; its page can cut its connection to it
+  tidings demo --nodes 3              three hubs; cut one, and see that nothing is missed
+
 tidings.toml and most TIDINGS_* variables do not count here: they describe a real hub, whose log the
 demo must not fill.";
 
@@ -328,6 +338,10 @@ Examples:
   tidings completions bash > ~/.local/share/bash-completion/completions/tidings
   tidings completions zsh > \"${fpath[1]}/_tidings\"
   tidings completions fish > ~/.config/fish/completions/tidings.fish";
+
+/// More hubs than this show nothing more.
+#[cfg(feature = "redis")]
+const NODES_MAX: i64 = 9;
 
 /// More than this no machine has files for.
 const CONNECTIONS_MAX: u64 = 1_000_000;

@@ -44,7 +44,12 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<()> {
             let settings = settings::load_demo(&given)?.settings;
             logging::start(&settings)?;
             let inherited = serve::Inherited::take()?;
-            server_runtime(&settings)?.block_on(demo_command::run(&settings, inherited))
+            let runtime = server_runtime(&settings)?;
+            #[cfg(feature = "redis")]
+            if let Some(nodes) = args.nodes {
+                return runtime.block_on(demo_command::run_nodes(nodes, &settings, inherited));
+            }
+            runtime.block_on(demo_command::run(&settings, inherited))
         }
         Command::Publish(args) => {
             let settings = client_settings(&everywhere, &args.client.given)?;

@@ -185,7 +185,7 @@ pub(super) fn keep(text: &str) -> Result<Keep, String> {
         None if text == "memory" => Ok(Keep::Memory),
         // Not repeated in the error: there may be a password in it.
         #[cfg(feature = "redis")]
-        Some(("redis" | "rediss" | "redis+sentinel" | "rediss+sentinel", _)) => {
+        Some(("redis" | "rediss" | "redis+unix" | "redis+sentinel" | "rediss+sentinel", _)) => {
             text.parse().map(Keep::Redis).map_err(|error: RedisAddressError| error.to_string())
         }
         #[cfg(not(feature = "redis"))]

@@ -8,6 +8,8 @@ mod bench;
 mod config;
 mod credential;
 mod demo;
+#[cfg(feature = "redis")]
+mod demo_nodes;
 #[path = "../support/mod.rs"]
 mod harness;
 mod keygen;
@@ -17,3 +19,10 @@ mod serve;
 mod subscribe;
 mod token;
 mod usage;
+#[cfg(feature = "redis")]
+#[path = "../endurance/wire.rs"]
+#[allow(dead_code, reason = "no test binary uses all of it")]
+mod wire;
+
+#[cfg(feature = "redis")]
+use self::harness as support;

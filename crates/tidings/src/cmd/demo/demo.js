@@ -12,6 +12,7 @@ const LATE_MS = 5000; // A connection that is not there by then gets an explanat
 const REOPEN_MS = 2000; // Where the browser has given up, the page tries again.
 const CATCH_UP_MS = 400; // What comes so soon after a reconnect was kept for this page.
 const TASK_SILENT_MS = 6000;
+const NODES_MS = 1000; // How often the page looks which nodes are there.
 const TABS_WARN = 5;
 const ROWS_MAX = 50;
 const DATA_CHARS_MAX = 500;
@@ -35,6 +36,7 @@ async function start() {
   countTabs();
   setState("connecting", "Connecting…");
   open(await readState());
+  await watchNodes();
 }
 
 // What was before this page: the task's true progress and the chart's numbers. Gives the cursor
@@ -117,6 +119,7 @@ function listenTo(type) {
 
 function opened() {
   setState("live", "Live");
+  if (nodes.many) readNodes().catch(() => {});
   if (!connection.lostAt) return;
   connection.openedAt = Date.now();
   connection.caughtUp = 0;
@@ -127,6 +130,7 @@ function opened() {
 }
 
 function lost() {
+  nodes.yours = "";
   if (!connection.lostAt) {
     connection.lostAt = Date.now();
     connection.gapsBefore = counts.gaps;
@@ -146,9 +150,10 @@ function sayBack(lostAt) {
   const seconds = ((connection.openedAt - lostAt) / 1000).toFixed(1);
   const missed = counts.gaps - connection.gapsBefore;
   const waiting = connection.caughtUp === 1 ? "1 event was" : `${connection.caughtUp} events were`;
+  const where = nodes.yours ? ` on ${nodes.yours}` : "";
   const text = connection.reset
-    ? `Back after ${seconds} s. ${connection.reset}`
-    : `Back after ${seconds} s: ${waiting} waiting, ${missed || "none"} missed.`;
+    ? `Back${where} after ${seconds} s. ${connection.reset}`
+    : `Back${where} after ${seconds} s: ${waiting} waiting, ${missed || "none"} missed.`;
   addWord(text);
   if (!connection.cut && !connection.reset) return;
   connection.cut = false;
@@ -174,6 +179,49 @@ function sayWhyLate() {
     "HTTP/1.1, so the next one waits: close other tabs of this page.";
   byId("notice").hidden = false;
 }
+
+// ---- The nodes ----------------------------------------------------------------------------
+
+const nodes = { many: false, yours: "" };
+
+// Where there are several hubs, the button cuts the one that this page is on.
+async function watchNodes() {
+  for (;;) {
+    const there = await readNodes().catch(() => undefined);
+    if (there?.length === 0) return;
+    await wait(NODES_MS);
+  }
+}
+
+async function readNodes() {
+  const response = await ask(`/demo/nodes?label=${label}`);
+  const { nodes: all, yours } = await response.json();
+  if (all.length > 0) showNodes(all, yours ?? "");
+  return all;
+}
+
+function showNodes(all, yours) {
+  if (!nodes.many) {
+    nodes.many = true;
+    for (const part of document.querySelectorAll("[data-alone]")) part.hidden = true;
+    for (const part of document.querySelectorAll("[data-nodes]")) part.hidden = false;
+    byId("what").textContent = "node";
+  }
+  nodes.yours = yours;
+  byId("nodes").replaceChildren(...all.map((node) => nodeItem(node, node.name === yours)));
+  byId("cut").textContent = yours ? `Cut ${yours}, which this page is on` : "Cut this page's node";
+  byId("cut").disabled = !yours;
+}
+
+function nodeItem({ name, process, streams }, mine) {
+  const item = cell(process === null ? "away" : mine ? "yours" : "", "", "li");
+  const stands = process === null ? "away" : streams === 1 ? "1 stream" : `${streams} streams`;
+  item.append(cell("", name, "strong"), cell("soft small", mine ? `${stands}, this page` : stands));
+  item.dataset.node = name;
+  return item;
+}
+
+// ---- Tabs ---------------------------------------------------------------------------------
 
 // Tabs of one browser find each other without the hub, so the page can warn before it hangs.
 function countTabs() {
@@ -395,8 +443,10 @@ function setTask(step, percent, running) {
 function connectButtons() {
   onClick("cut", async () => {
     connection.cut = true;
-    say("cut-outcome", "", "Cut. The browser comes back by itself…");
-    await ask(`/demo/cut?label=${label}`, { method: "POST" });
+    const cut = nodes.yours ? `${nodes.yours} is cut` : "Cut";
+    say("cut-outcome", "", `${cut}. The browser comes back by itself…`);
+    const path = nodes.many ? "/demo/nodes/cut" : "/demo/cut";
+    await ask(`${path}?label=${label}`, { method: "POST" });
   }, (problem) => say("cut-outcome", "bad", problem));
 
   onClick("start", async () => {

@@ -1,6 +1,8 @@
 //! What `tidings demo` adds to a hub: a stream that never ends, a long task, and the page that
 //! shows them. Knows nothing of how the hub is started or stopped.
 
+#[cfg(feature = "redis")]
+pub(crate) mod nodes;
 mod page;
 mod stream;
 mod task;
@@ -16,7 +18,7 @@ use tidings_server::engine::{Publish, PublishError};
 use tokio::sync::watch;
 use tokio::time::{self, MissedTickBehavior};
 
-pub(crate) use page::router;
+pub(crate) use page::{alone, router};
 
 use stream::Stream;
 

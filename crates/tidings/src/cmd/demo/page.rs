@@ -1,18 +1,18 @@
-//! The demo's page, its files, and the two things that it asks of the server.
+//! The demo's page, its files, and what it asks of the server.
 //! Knows nothing of the hub's own API, which the page uses as any other page would.
 
-use axum::Router;
 use axum::extract::{Query, State};
 use axum::http::{HeaderName, StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
+use axum::{Json, Router};
 use serde::Deserialize;
 use tidings_server::Hub;
 use tidings_server::api::Problem;
 
 use super::task::Tasks;
 
-/// The routes of the demo, to be merged with the hub's own.
+/// The routes of the demo, to be merged with those of a hub or of several.
 pub(crate) fn router(hub: Hub) -> Router {
     let page = || async { file("text/html; charset=utf-8", include_str!("demo.html")) };
     let css = || async { file("text/css; charset=utf-8", include_str!("demo.css")) };
@@ -22,14 +22,16 @@ pub(crate) fn router(hub: Hub) -> Router {
         .route("/demo/demo.css", get(css))
         .route("/demo/demo.js", get(js))
         .route("/demo/task", post(start_task))
-        .route("/demo/cut", post(cut))
-        .with_state(Demo { tasks: Tasks::new(hub.clone()), hub })
+        .with_state(Tasks::new(hub))
 }
 
-#[derive(Clone)]
-struct Demo {
-    hub: Hub,
-    tasks: Tasks,
+/// The routes of a demo whose page talks to the hub itself.
+pub(crate) fn alone(hub: Hub) -> Router {
+    let no_nodes = serde_json::json!({ "nodes": [] });
+    Router::new()
+        .route("/demo/nodes", get(async || Json(no_nodes)))
+        .route("/demo/cut", post(cut))
+        .with_state(hub)
 }
 
 #[derive(Deserialize)]
@@ -37,18 +39,17 @@ struct Cut {
     label: Option<String>,
 }
 
-async fn start_task(State(demo): State<Demo>) -> impl IntoResponse {
-    let answer = serde_json::json!({ "task": demo.tasks.start() });
-    (StatusCode::ACCEPTED, [(header::CONTENT_TYPE, "application/json")], format!("{answer}\n"))
+async fn start_task(State(tasks): State<Tasks>) -> impl IntoResponse {
+    (StatusCode::ACCEPTED, Json(serde_json::json!({ "task": tasks.start() })))
 }
 
 /// Ends the connections that carry the label: a page knows only its own.
-async fn cut(State(demo): State<Demo>, Query(cut): Query<Cut>) -> Result<StatusCode, Problem> {
+async fn cut(State(hub): State<Hub>, Query(cut): Query<Cut>) -> Result<StatusCode, Problem> {
     let label = cut.label.filter(|label| !label.is_empty()).ok_or_else(|| {
         let detail = "say whose connections to cut: POST /demo/cut?label=LABEL";
         Problem::new(StatusCode::BAD_REQUEST, detail)
     })?;
-    demo.hub.cut(&label);
+    hub.cut(&label);
     Ok(StatusCode::NO_CONTENT)
 }
 
