@@ -3,35 +3,45 @@
 
 #![allow(clippy::unwrap_used, reason = "all of it is a test")]
 
-use std::fs;
-use std::path::Path;
-
-use serde_json::Value;
+use proptest::prelude::prop;
+use proptest::test_runner::{Config, TestRunner};
 use tidings_core::sse::{Decoder, Message};
+
+use crate::vectors::{Vector, vectors};
+
+#[path = "../../../testdata/sse/vectors.rs"]
+mod vectors;
 
 /// More than the longest vector.
 const BYTES_MAX: usize = 1 << 20;
 
 #[test]
 fn every_vector_is_read_as_the_standard_has_it() {
-    let mut rows = Vec::new();
-    for vector in vectors() {
-        rows.push(text(&vector["row"]));
-        let stream = bytes(&vector["stream"]);
-        for sizes in [&[stream.len().max(1)][..], &[1], &[2, 1], &[7, 3, 1, 11], &[64, 5]] {
-            check(&vector, &stream, sizes);
+    let pieces = prop::collection::vec(1usize..20, 1..10);
+    let vectors = vectors();
+    for vector in &vectors {
+        let length = vector.stream.len();
+        for sizes in [&[length.max(1)][..], &[1], &[2, 1], &[7, 3, 1, 11], &[64, 5]] {
+            check(vector, sizes);
         }
+        // The long ones test the bound of time, once more in pieces is enough.
+        let cases = if length > 1 << 14 { 1 } else { 16 };
+        let mut runner = TestRunner::new(Config { cases, ..Config::default() });
+        let random = runner.run(&pieces, |sizes| {
+            check(vector, &sizes);
+            Ok(())
+        });
+        random.unwrap();
     }
-    for row in 1..=25 {
-        assert!(rows.contains(&format!("P{row}")), "no vector has row P{row}");
+    for row in (1..=25).map(|row| format!("P{row} ")) {
+        assert!(vectors.iter().any(|vector| vector.title.starts_with(&row)), "no vector of {row}");
     }
 }
 
-fn check(vector: &Value, stream: &[u8], sizes: &[usize]) {
-    let name = format!("{} {} in pieces of {sizes:?}", vector["row"], vector["name"]);
-    let after = vector["after"].as_str().unwrap_or_default();
-    let mut decoder = Decoder::resuming(BYTES_MAX, after);
-    let mut rest = stream;
+fn check(vector: &Vector, sizes: &[usize]) {
+    let title = format!("{} in pieces of {sizes:?}", vector.title);
+    let mut decoder = Decoder::resuming(BYTES_MAX, vector.after.as_str());
+    let mut rest = &vector.stream[..];
     for size in sizes.iter().cycle() {
         let (piece, more) = rest.split_at(rest.len().min(*size));
         decoder.push(piece).unwrap();
@@ -40,54 +50,11 @@ fn check(vector: &Value, stream: &[u8], sizes: &[usize]) {
             break;
         }
     }
-    let events: Vec<Message> = decoder.by_ref().collect();
-    let expected: Vec<Message> = vector["events"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|event| Message {
-            event_type: text(&event["type"]),
-            id: text(&event["id"]).into(),
-            data: String::from_utf8(bytes(&event["data"])).unwrap(),
-        })
+    let events: Vec<_> = decoder
+        .by_ref()
+        .map(|Message { event_type, id, data }| (event_type, id.to_string(), data))
         .collect();
-    assert_eq!(events, expected, "{name}");
-    assert_eq!(decoder.last_event_id(), text(&vector["lastEventId"]), "{name}");
-    assert_eq!(decoder.retry_ms(), vector["retry"].as_u64(), "{name}");
-}
-
-fn vectors() -> Vec<Value> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata/sse");
-    let mut vectors = Vec::new();
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.extension().is_some_and(|extension| extension == "json") {
-            let file: Vec<Value> = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
-            vectors.extend(file);
-        }
-    }
-    vectors
-}
-
-/// A text, or a list of parts: text, bytes as hex, a text many times.
-fn bytes(value: &Value) -> Vec<u8> {
-    let Some(parts) = value.as_array() else {
-        return text(value).into_bytes();
-    };
-    let mut bytes = Vec::new();
-    for part in parts {
-        if let Some(hex) = part["hex"].as_str() {
-            let digits = hex.as_bytes().chunks(2).map(|pair| str::from_utf8(pair).unwrap());
-            bytes.extend(digits.map(|pair| u8::from_str_radix(pair, 16).unwrap()));
-        } else if let Some(times) = part["times"].as_u64() {
-            bytes.extend(text(&part["repeat"]).repeat(times as usize).into_bytes());
-        } else {
-            bytes.extend(text(part).into_bytes());
-        }
-    }
-    bytes
-}
-
-fn text(value: &Value) -> String {
-    value.as_str().unwrap().to_owned()
+    assert_eq!(events, vector.events, "{title}");
+    assert_eq!(decoder.last_event_id(), vector.last_event_id, "{title}");
+    assert_eq!(decoder.retry_ms(), vector.retry_ms, "{title}");
 }

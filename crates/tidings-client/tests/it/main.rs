@@ -7,5 +7,7 @@ mod hub;
 mod options;
 mod publish;
 mod scripted;
+#[path = "../../../../testdata/sse/vectors.rs"]
+mod sse;
 mod states;
 mod vectors;
