@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 
 import { Hub } from "../support/hub.mjs";
+import { until } from "../support/wait.mjs";
 import { browserTest } from "./harness.mjs";
 
 const EXAMPLE = new URL("../../examples/react/", import.meta.url);
@@ -14,7 +15,7 @@ browserTest("the React example: notifications, dashboard and task in two tabs", 
   const tabs = [await tools.open(url), await tools.open(url)];
   for (const { page } of tabs) await page.locator("#status[data-status=open]").waitFor();
   // Six hooks under StrictMode, in two tabs.
-  assert.equal(await hub.metric("tidings_subscribers"), 1);
+  await until("one stream is open", async () => (await hub.metric("tidings_subscribers")) === 1);
 
   await tabs[0].page.fill("[name=text]", "lunch");
   await tabs[0].page.click("form button");
