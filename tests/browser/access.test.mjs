@@ -2,36 +2,21 @@
 // from the hub's own, and nothing for pages of others.
 
 import assert from "node:assert/strict";
-import { createHmac } from "node:crypto";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 
 import { Hub } from "../support/hub.mjs";
+import { token, tokenFlags } from "../support/token.mjs";
 import { browserTest, localhost, serveFolder } from "./harness.mjs";
 
-const SECRET = "a-secret-for-tests-of-more-than-32-bytes";
 const PRIVATE = "users/alice/mail";
-
-// Made by hand, so that there is nothing in it but what RFC 7519 says.
-function token(tidings) {
-  const encode = (value) => Buffer.from(JSON.stringify(value)).toString("base64url");
-  const claims = { exp: Math.floor(Date.now() / 1000) + 3600, tidings };
-  const message = `${encode({ alg: "HS256" })}.${encode(claims)}`;
-  return `${message}.${createHmac("sha256", SECRET).update(message).digest("base64url")}`;
-}
 
 const ALICE = token({ subscribe: ["users/alice/*"], publish: ["users/alice/*"] });
 const SERVER = { Authorization: `Bearer ${token({ publish: ["*"] })}` };
 
 // A hub that asks everybody, a page of an origin that it lists, and one of another.
 async function scene(tools) {
-  const directory = mkdtempSync(join(tmpdir(), "tidings-test-"));
-  await tools.use({ stop: async () => rmSync(directory, { recursive: true, force: true }) });
-  writeFileSync(join(directory, "secret"), SECRET);
   const [app, other] = [await tools.use(serveFolder("")), await tools.use(serveFolder(""))];
-  const keys = ["--jwt-key", join(directory, "secret"), "--anonymous-subscribe", "false"];
-  const hub = await tools.use(Hub.start({ flags: [...keys, "--cors-origins", app.url] }));
+  const flags = [...tokenFlags(tools), "--cors-origins", app.url];
+  const hub = await tools.use(Hub.start({ flags }));
   await hub.publish(PRIVATE, "for alice", { private: true, headers: SERVER });
   const url = `${localhost(hub)}/topics/${PRIVATE}?since=earliest`;
   return { hub, url, app: `${app.url}/empty.html`, other: `${other.url}/empty.html` };

@@ -5,13 +5,16 @@ import assert from "node:assert/strict";
 export class Numbers {
   events = [];
   #hub;
+  #headers;
 
-  constructor(hub) {
+  // `headers` are those of the publisher: a token, say.
+  constructor(hub, headers = {}) {
     this.#hub = hub;
+    this.#headers = headers;
   }
 
   async publish(data) {
-    const id = await this.#hub.publish("numbers", data);
+    const id = await this.#hub.publish("numbers", data, { headers: this.#headers });
     this.events.push({ id, type: "message", data });
   }
 
@@ -19,7 +22,7 @@ export class Numbers {
     const batch = Array.from({ length: count }, (_, at) => `${at} `.padEnd(pad, "."));
     const response = await fetch(`${this.#hub.url}/events`, {
       method: "POST",
-      headers: { "Content-Type": "application/json" },
+      headers: { "Content-Type": "application/json", ...this.#headers },
       body: JSON.stringify(batch.map((data) => ({ topic: "numbers", data }))),
     });
     const { ids } = await response.json();

@@ -10,4 +10,5 @@ mod scripted;
 #[path = "../../../../testdata/sse/vectors.rs"]
 mod sse;
 mod states;
+mod tokens;
 mod vectors;
