@@ -1,6 +1,7 @@
 //! Connections to the server, and commands over them.
 //! The one file that knows the client library; knows nothing of the log.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
@@ -10,17 +11,21 @@ use redis::{
 };
 use tokio::time::timeout;
 
-use super::options::{RedisAddress, RedisError, RedisOptions};
+use super::options::{RedisAddress, RedisError, RedisOptions, Way};
 use super::scripts::{self, Answer, Keys, Script, text};
-use super::sizes::CONNECT_TIME_MAX;
+use super::sizes::{CONNECT_TIME_MAX, LEADS_MAX};
 
 /// Makes connections.
 #[derive(Debug)]
 pub(super) struct Dialer {
-    /// The server; or one for each Sentinel, which say where it is.
+    /// The server; or one for each of those who say where it is.
     clients: Vec<Client>,
+    /// Whom of the cluster's servers to ask first: who answered last.
+    first: AtomicUsize,
     address: RedisAddress,
     authority: Option<Vec<u8>>,
+    /// A key of the log. The server that has it has all of them.
+    key: String,
 }
 
 /// Why a command was not done.
@@ -32,17 +37,19 @@ pub(super) struct Fault {
     pub(super) broken: bool,
     /// The server has not seen this script yet.
     unknown_script: bool,
+    /// Who has the key, as `host:port`.
+    lead: Option<String>,
 }
 
 impl Fault {
     /// The server is there, and something is not as it has to be.
     pub(super) fn refused(reason: impl Into<String>) -> Self {
-        Self { reason: reason.into(), broken: false, unknown_script: false }
+        Self { reason: reason.into(), broken: false, unknown_script: false, lead: None }
     }
 
     /// The server is not there.
     pub(super) fn broken(reason: impl Into<String>) -> Self {
-        Self { reason: reason.into(), broken: true, unknown_script: false }
+        Self { reason: reason.into(), broken: true, unknown_script: false, lead: None }
     }
 }
 
@@ -50,27 +57,44 @@ impl From<redis::RedisError> for Fault {
     fn from(error: redis::RedisError) -> Self {
         // What the server itself says leaves the connection as it was, unless the server is going,
         // or is one that takes no writes any more: behind its address may be another one by now.
+        // In a cluster, the log may be on its way to another server.
         let code = error.code().map(str::to_owned);
         let code = code.as_deref();
+        let elsewhere = matches!(code, Some("MOVED" | "ASK" | "TRYAGAIN" | "CLUSTERDOWN"));
         let gone = matches!(code, Some("LOADING" | "MASTERDOWN" | "READONLY"));
-        let broken = code.is_none() || gone;
-        Self { reason: error.to_string(), broken, unknown_script: code == Some("NOSCRIPT") }
+        let lead = error.redirect_node().filter(|_| code == Some("MOVED"));
+        let reason = if elsewhere {
+            format!(
+                "the log is at another server of its cluster or on its way there, to which only \
+                 redis+cluster:// leads ({error})"
+            )
+        } else {
+            error.to_string()
+        };
+        Self {
+            reason,
+            broken: code.is_none() || gone || elsewhere,
+            unknown_script: code == Some("NOSCRIPT"),
+            lead: lead.map(|(place, _slot)| place.to_owned()),
+        }
     }
 }
 
 impl Dialer {
-    pub(super) fn new(options: &RedisOptions) -> Result<Self, RedisError> {
+    pub(super) fn new(options: &RedisOptions, keys: &Keys) -> Result<Self, RedisError> {
         let address = options.address.clone();
         let authority = options.authority.clone();
-        let infos = match &address.sentinels {
-            None => std::slice::from_ref(&*address.info),
-            Some(sentinels) => &sentinels.hosts,
+        let infos = match &address.way {
+            Way::Straight => std::slice::from_ref(&*address.info),
+            Way::Sentinels { hosts, .. } => hosts,
+            Way::Cluster(seeds) => seeds,
         };
         let clients = infos.iter().map(|info| client(info.clone(), authority.as_deref()));
         let clients = clients
             .collect::<Result<_, _>>()
             .map_err(|error| RedisError::Authority { reason: error.to_string() })?;
-        Ok(Self { clients, address, authority })
+        let key = keys.log.clone();
+        Ok(Self { clients, first: AtomicUsize::new(0), address, authority, key })
     }
 
     /// Where the server is, without the password.
@@ -80,17 +104,66 @@ impl Dialer {
 
     /// Makes a connection whose commands are answered within this time.
     pub(super) async fn dial(&self, answer_time_max: Duration) -> Result<Link, Fault> {
-        let Some(sentinels) = &self.address.sentinels else {
-            return connect(&self.clients[0], answer_time_max).await;
-        };
+        match &self.address.way {
+            Way::Straight => connect(&self.clients[0], answer_time_max).await,
+            Way::Sentinels { name, .. } => self.dial_primary(name, answer_time_max).await,
+            Way::Cluster(_) => self.dial_cluster(answer_time_max).await,
+        }
+    }
+
+    async fn dial_primary(&self, name: &str, answer_time_max: Duration) -> Result<Link, Fault> {
         let mut reason = String::new();
         for client in &self.clients {
-            match self.ask_sentinel(client, &sentinels.name).await {
+            match self.ask_sentinel(client, name).await {
                 Ok(primary) => return connect(&primary, answer_time_max).await,
                 Err(fault) => reason = fault.reason,
             }
         }
-        Err(Fault::broken(format!("no Sentinel says where {} is: {reason}", sentinels.name)))
+        Err(Fault::broken(format!("no Sentinel says where {name} is: {reason}")))
+    }
+
+    async fn dial_cluster(&self, answer_time_max: Duration) -> Result<Link, Fault> {
+        let first = self.first.load(Ordering::Relaxed);
+        let mut reason = String::new();
+        for at in (first..first + self.clients.len()).map(|at| at % self.clients.len()) {
+            match self.be_led(&self.clients[at], answer_time_max).await {
+                Ok(link) => {
+                    self.first.store(at, Ordering::Relaxed);
+                    return Ok(link);
+                }
+                // It is there, and others of its cluster would say the same.
+                Err(fault) if !fault.broken => return Err(fault),
+                Err(fault) => reason = fault.reason,
+            }
+        }
+        Err(Fault::broken(format!("no server of the cluster leads to the log: {reason}")))
+    }
+
+    /// Connects to a server of the cluster, and from there to the one that it says has the log.
+    async fn be_led(&self, seed: &Client, answer_time_max: Duration) -> Result<Link, Fault> {
+        let mut link = connect(seed, answer_time_max).await?;
+        let mut host = host(seed.get_connection_info());
+        let mut command = redis::cmd("EXISTS");
+        command.arg(&self.key);
+        for _ in 0..LEADS_MAX {
+            // Not only by its word: who was cut off from the others leads to where the log was.
+            let Err(fault) = link.command(&command).await else { return Ok(link) };
+            let Some((named, port)) = fault.lead.as_deref().and_then(|at| at.rsplit_once(':'))
+            else {
+                return Err(fault);
+            };
+            let Ok(port) = port.parse() else { return Err(fault) };
+            if named == "?" {
+                return Err(Fault::refused(
+                    "a server of the cluster does not know its name: set its \
+                     cluster-announce-hostname",
+                ));
+            }
+            // Without a name it is the one that was asked, on another port.
+            host = if named.is_empty() { host } else { named.to_owned() };
+            link = connect(&self.client_at(host.clone(), port)?, answer_time_max).await?;
+        }
+        Err(Fault::broken(format!("its servers lead to one another ({LEADS_MAX} times)")))
     }
 
     /// Asks a Sentinel for the primary.
@@ -104,6 +177,11 @@ impl Dialer {
         let (Some(host), Some(port)) = (host, port.and_then(|port| port.parse().ok())) else {
             return Err(Fault::refused("it knows no primary of this name"));
         };
+        self.client_at(host, port)
+    }
+
+    /// The server that is there, with what the address says beside its place.
+    fn client_at(&self, host: String, port: u16) -> Result<Client, Fault> {
         let place = match self.address.info.addr() {
             ConnectionAddr::TcpTls { insecure, tls_params, .. } => ConnectionAddr::TcpTls {
                 host,
@@ -116,6 +194,13 @@ impl Dialer {
         };
         let info = ConnectionInfo::clone(&self.address.info).set_addr(place);
         client(info, self.authority.as_deref()).map_err(|error| Fault::refused(error.to_string()))
+    }
+}
+
+fn host(info: &ConnectionInfo) -> String {
+    match info.addr() {
+        ConnectionAddr::Tcp(host, _) | ConnectionAddr::TcpTls { host, .. } => host.clone(),
+        _ => String::new(),
     }
 }
 

@@ -76,10 +76,10 @@ impl Redis {
     /// # Errors
     /// See [`RedisError`].
     pub async fn open(options: RedisOptions) -> Result<Self, RedisError> {
-        let dialer = Dialer::new(&options)?;
         // Not secret, only different: two nodes must not take each other's answers for theirs.
         let node = format!("{}{}", random_incarnation(), random_incarnation());
         let keys = Keys::new(&options.prefix, &node);
+        let dialer = Dialer::new(&options, &keys)?;
         let (held, format) = first_contact(&dialer, &keys).await.map_err(|fault| {
             RedisError::Unreachable { address: options.address.to_string(), reason: fault.reason }
         })?;

@@ -43,29 +43,40 @@ impl RedisOptions {
     }
 }
 
-/// Where a Redis server is: `redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE]`, or the Sentinels that
-/// know: `redis+sentinel://[USER:PASSWORD@]HOST[:PORT][,HOST[:PORT]…]/NAME[/DATABASE]`; with
+/// Where a Redis server is: `redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE]`; the Sentinels that
+/// know: `redis+sentinel://[USER:PASSWORD@]HOST[:PORT][,HOST[:PORT]…]/NAME[/DATABASE]`; or servers
+/// of a cluster that know: `redis+cluster://[USER:PASSWORD@]HOST[:PORT][,HOST[:PORT]…]`. With
 /// `rediss` by TLS. On this machine also `redis+unix:///PATH`. Prints itself without the password.
 #[derive(Clone)]
 pub struct RedisAddress {
-    /// The server; where Sentinels are asked, all but its place, which is the first Sentinel's.
+    /// The server; where others are asked for it, all but its place, which is the first one's.
     pub(super) info: Arc<ConnectionInfo>,
-    pub(super) sentinels: Option<Arc<Sentinels>>,
+    pub(super) way: Way,
     shown: String,
 }
 
-/// Whom to ask for the primary of this name.
+/// How the server is found.
 #[derive(Clone, Debug)]
-pub(super) struct Sentinels {
-    pub(super) hosts: Vec<ConnectionInfo>,
-    pub(super) name: String,
+pub(super) enum Way {
+    /// It is the one of the address.
+    Straight,
+    /// Its Sentinels know where the primary of this name is.
+    Sentinels {
+        /// Where they are.
+        hosts: Arc<[ConnectionInfo]>,
+        /// The primary's.
+        name: Arc<str>,
+    },
+    /// Each of these servers knows who in their cluster has a key.
+    Cluster(Arc<[ConnectionInfo]>),
 }
 
 /// The text is no address of a Redis server.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error(
     "it is no address of a Redis server ({reason}): write redis://HOST:PORT, \
-     rediss://USER:PASSWORD@HOST:PORT/DATABASE, or redis+sentinel://HOST:PORT,HOST:PORT/NAME"
+     rediss://USER:PASSWORD@HOST:PORT/DATABASE, redis+sentinel://HOST:PORT,HOST:PORT/NAME, or \
+     redis+cluster://HOST:PORT,HOST:PORT"
 )]
 pub struct RedisAddressError {
     /// What is wrong. Nothing of the text, which may hold a password.
@@ -76,41 +87,68 @@ impl FromStr for RedisAddress {
     type Err = RedisAddressError;
 
     fn from_str(text: &str) -> Result<Self, RedisAddressError> {
-        let wrong = |reason| RedisAddressError { reason };
         let (scheme, rest) = text.split_once("://").ok_or(wrong("it has no scheme"))?;
         if rest.contains(['?', '#']) {
             return Err(wrong("it takes nothing after a ? or #"));
         }
-        let read =
-            |text: &str| text.into_connection_info().map_err(|_| wrong("host, port or database"));
-        let (info, sentinels) = match scheme.strip_suffix("+sentinel").unwrap_or(scheme) {
-            plain @ ("redis" | "rediss") if plain != scheme => {
-                let (user, hosts) = rest.rsplit_once('@').map_or(("", rest), |(user, hosts)| {
-                    // With its at sign.
-                    (&rest[..=user.len()], hosts)
-                });
-                let (hosts, name) =
-                    hosts.split_once('/').ok_or(wrong("the primary's name is missing"))?;
-                let (name, database) = name.split_once('/').unwrap_or((name, "0"));
-                if name.is_empty() || database.contains('/') {
-                    return Err(wrong("the primary's name is missing"));
-                }
-                let port = |host: &str| if has_port(host) { "" } else { SENTINEL_PORT };
-                let hosts: Vec<_> = hosts
-                    .split(',')
-                    .map(|host| read(&format!("{plain}://{host}{}", port(host))))
-                    .collect::<Result<_, _>>()?;
-                let server = read(&format!("{plain}://{user}localhost/{database}"))?;
-                let first = hosts.first().ok_or(wrong("it names no Sentinel"))?;
-                let info = server.set_addr(first.addr().clone());
-                (info, Some(Arc::new(Sentinels { hosts, name: name.to_owned() })))
-            }
-            "redis" | "rediss" => (read(text)?, None),
-            "redis+unix" if rest.starts_with('/') => (read(text)?, None),
+        let (info, way) = match scheme.split_once('+') {
+            None if is_plain(scheme) => (read(text)?, Way::Straight),
+            Some(("redis", "unix")) if rest.starts_with('/') => (read(text)?, Way::Straight),
+            Some((plain, "sentinel")) if is_plain(plain) => sentinels(plain, rest)?,
+            Some((plain, "cluster")) if is_plain(plain) => cluster(plain, rest)?,
             _ => return Err(wrong("the scheme is neither redis nor rediss")),
         };
-        Ok(Self { info: Arc::new(info), sentinels, shown: without_password(text) })
+        Ok(Self { info: Arc::new(info), way, shown: without_password(text) })
     }
+}
+
+fn wrong(reason: &'static str) -> RedisAddressError {
+    RedisAddressError { reason }
+}
+
+fn is_plain(scheme: &str) -> bool {
+    matches!(scheme, "redis" | "rediss")
+}
+
+fn read(text: &str) -> Result<ConnectionInfo, RedisAddressError> {
+    text.into_connection_info().map_err(|_| wrong("host, port or database"))
+}
+
+/// User and password with their at sign, and what comes after it.
+fn split_user(rest: &str) -> (&str, &str) {
+    // The last one: a password may have one itself.
+    rest.split_at(rest.rfind('@').map_or(0, |at| at + 1))
+}
+
+fn sentinels(plain: &str, rest: &str) -> Result<(ConnectionInfo, Way), RedisAddressError> {
+    let (user, hosts) = split_user(rest);
+    let (hosts, name) = hosts.split_once('/').ok_or(wrong("the primary's name is missing"))?;
+    let (name, database) = name.split_once('/').unwrap_or((name, "0"));
+    if name.is_empty() || database.contains('/') {
+        return Err(wrong("the primary's name is missing"));
+    }
+    let port = |host: &str| if has_port(host) { "" } else { SENTINEL_PORT };
+    let hosts: Arc<[_]> = hosts
+        .split(',')
+        .map(|host| read(&format!("{plain}://{host}{}", port(host))))
+        .collect::<Result<_, _>>()?;
+    let server = read(&format!("{plain}://{user}localhost/{database}"))?;
+    let first = hosts.first().ok_or(wrong("it names no Sentinel"))?;
+    Ok((server.set_addr(first.addr().clone()), Way::Sentinels { hosts, name: name.into() }))
+}
+
+fn cluster(plain: &str, rest: &str) -> Result<(ConnectionInfo, Way), RedisAddressError> {
+    let (user, hosts) = split_user(rest);
+    let (hosts, database) = hosts.split_once('/').unwrap_or((hosts, ""));
+    if !matches!(database, "" | "0") {
+        return Err(wrong("a cluster has only database 0"));
+    }
+    let seeds: Arc<[_]> = hosts
+        .split(',')
+        .map(|host| read(&format!("{plain}://{user}{host}")))
+        .collect::<Result<_, _>>()?;
+    let first = seeds.first().ok_or(wrong("it names no server"))?;
+    Ok((first.clone(), Way::Cluster(seeds)))
 }
 
 const SENTINEL_PORT: &str = ":26379";
@@ -144,7 +182,6 @@ impl Eq for RedisAddress {}
 /// The address with stars where the password stands.
 fn without_password(text: &str) -> String {
     let Some((scheme, rest)) = text.split_once("://") else { return String::new() };
-    // The last one: a password may have one itself.
     let Some((user, host)) = rest.rsplit_once('@') else { return text.to_owned() };
     match user.split_once(':') {
         Some((name, _)) => format!("{scheme}://{name}:***@{host}"),
@@ -234,6 +271,8 @@ mod tests {
             ("redis+unix:///run/redis.sock", "redis+unix:///run/redis.sock"),
             ("redis+sentinel://a,b:1,[::1]/main", "redis+sentinel://a,b:1,[::1]/main"),
             ("rediss+sentinel://u:s@a,b/main/2", "rediss+sentinel://u:***@a,b/main/2"),
+            ("redis+cluster://a,b:1,[::1]", "redis+cluster://a,b:1,[::1]"),
+            ("rediss+cluster://u:s@a,b/", "rediss+cluster://u:***@a,b/"),
         ] {
             let address: RedisAddress = text.parse().unwrap();
             assert_eq!(address.to_string(), shown);
@@ -246,13 +285,22 @@ mod tests {
     fn sentinels_have_places_of_their_own() {
         let text = "redis+sentinel://u:s@a,b:1,[::1],[::1]:2/main/2";
         let address: RedisAddress = text.parse().unwrap();
-        let sentinels = address.sentinels.unwrap();
-        let places: Vec<_> = sentinels.hosts.iter().map(|host| host.addr().to_string()).collect();
+        let Way::Sentinels { hosts, name } = &address.way else { panic!("{:?}", address.way) };
+        let places: Vec<_> = hosts.iter().map(|host| host.addr().to_string()).collect();
         assert_eq!(places, ["a:26379", "b:1", "::1:26379", "::1:2"]);
-        assert_eq!(sentinels.name, "main");
+        assert_eq!(&**name, "main");
         assert_eq!(address.info.redis_settings().db(), 2);
         assert_eq!(address.info.redis_settings().password(), Some("s"));
-        assert_eq!(sentinels.hosts[0].redis_settings().password(), None);
+        assert_eq!(hosts[0].redis_settings().password(), None);
+    }
+
+    #[test]
+    fn servers_of_a_cluster_share_a_user() {
+        let address: RedisAddress = "redis+cluster://u:s@a,b:1,[::1]:2/0".parse().unwrap();
+        let Way::Cluster(seeds) = &address.way else { panic!("{:?}", address.way) };
+        let places: Vec<_> = seeds.iter().map(|seed| seed.addr().to_string()).collect();
+        assert_eq!(places, ["a:6379", "b:1", "::1:2"]);
+        assert!(seeds.iter().all(|seed| seed.redis_settings().password() == Some("s")));
     }
 
     #[test]
@@ -271,6 +319,10 @@ mod tests {
             "redis+sentinel://:secret@a,b/main/x",
             "redis+sentinel://:secret@a,:x/main",
             "nats+sentinel://:secret@a/main",
+            "redis+cluster://:secret@",
+            "redis+cluster://:secret@a,",
+            "redis+cluster://:secret@a/3",
+            "redis+cluster+tls://:secret@a",
         ] {
             let error = text.parse::<RedisAddress>().unwrap_err().to_string();
             assert!(error.contains("redis://HOST:PORT") && !error.contains("secret"), "{error}");

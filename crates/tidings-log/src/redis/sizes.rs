@@ -36,6 +36,10 @@ pub(super) const TRIM_ENTRIES_MAX: usize = 1_024;
 /// How long a connection may take to be made.
 pub(super) const CONNECT_TIME_MAX: Duration = Duration::from_secs(2);
 
+/// How often one server of a cluster may lead to another on the way to the log: once, where all
+/// agree, and some more while they do not.
+pub(super) const LEADS_MAX: usize = 4;
+
 /// How long a follower asks the server to wait for something new. The connection counts as dead
 /// when not even "nothing" comes back a little later.
 pub(super) const FOLLOW_TIME: Duration = Duration::from_secs(2);

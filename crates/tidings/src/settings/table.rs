@@ -150,8 +150,8 @@ pub(crate) static TABLE: &[Setting] = &[
         scope: Scope::ServeAndDemo,
         help: "Where events are kept: disk:PATH (a directory, made if it is not there), memory \
                (forgotten at exit), or redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE] (rediss by \
-               TLS; redis+unix:///PATH; redis+sentinel://HOST,HOST/NAME asks Sentinels), where \
-               many nodes are one hub",
+               TLS; redis+unix:///PATH; redis+sentinel://HOST,HOST/NAME asks Sentinels, \
+               redis+cluster://HOST,HOST a Redis Cluster), where many nodes are one hub",
         read: |settings, values| read_one(&mut settings.log, values, values::keep),
         show: |settings| settings.log.to_string(),
     },

@@ -185,11 +185,11 @@ pub(super) fn keep(text: &str) -> Result<Keep, String> {
         None if text == "memory" => Ok(Keep::Memory),
         // Not repeated in the error: there may be a password in it.
         #[cfg(feature = "redis")]
-        Some(("redis" | "rediss" | "redis+unix" | "redis+sentinel" | "rediss+sentinel", _)) => {
+        Some((scheme, _)) if scheme.starts_with("redis") => {
             text.parse().map(Keep::Redis).map_err(|error: RedisAddressError| error.to_string())
         }
         #[cfg(not(feature = "redis"))]
-        Some(("redis" | "rediss", _)) => {
+        Some((scheme, _)) if scheme.starts_with("redis") => {
             Err("this build keeps events on disk or in memory only: disk:PATH or memory".into())
         }
         Some(("nats", _)) => {

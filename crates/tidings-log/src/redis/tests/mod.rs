@@ -1,5 +1,6 @@
 //! The log in Redis, against servers of the tests' own.
 
+mod cluster;
 mod faults;
 mod proxy;
 mod sentinels;
@@ -20,25 +21,25 @@ use crate::conformance::{self, Settings};
 use crate::remote::Waiting;
 
 /// A log of its own in the server.
-async fn fresh(server: &Server, settings: Settings) -> Redis {
+async fn fresh(server: RedisOptions, settings: Settings) -> Redis {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     let prefix = format!("test-{number}").parse().unwrap();
     let Settings { bytes_max, age_max } = settings;
-    let options = RedisOptions { prefix, bytes_max, age_max, ..server.options() };
+    let options = RedisOptions { prefix, bytes_max, age_max, ..server };
     Redis::open(options).await.unwrap()
 }
 
 #[tokio::test]
 async fn redis_keeps_the_promises() {
     let server = Server::start();
-    conformance::run(async |settings| fresh(&server, settings).await).await;
+    conformance::run(async |settings| fresh(server.options(), settings).await).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn redis_keeps_the_promises_on_several_threads() {
     let server = Server::start();
-    conformance::run(async |settings| fresh(&server, settings).await).await;
+    conformance::run(async |settings| fresh(server.options(), settings).await).await;
 }
 
 #[tokio::test]
@@ -170,9 +171,9 @@ async fn a_server_that_is_not_there_is_named() {
 #[tokio::test]
 async fn what_comes_a_second_time_is_answered_and_not_appended() {
     let server = Server::start();
-    let dialer = Dialer::new(&server.options()).unwrap();
-    let link = dialer.dial(ANSWER_TIME_MAX).await.unwrap();
     let keys = Keys::new(&RedisPrefix::default(), "node");
+    let dialer = Dialer::new(&server.options(), &keys).unwrap();
+    let link = dialer.dial(ANSWER_TIME_MAX).await.unwrap();
     let (held, _) = meet::open(&link, &keys).await.unwrap();
     let append = async |number: u64| {
         let event = Event::new(Topic::parse("t").unwrap(), Data::from("x"));

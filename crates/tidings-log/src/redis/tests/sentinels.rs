@@ -44,7 +44,7 @@ impl Drop for Sentinel {
 }
 
 /// Asks until there is an answer.
-async fn until(what: &str, ask: impl Fn() -> bool) {
+pub(super) async fn until(what: &str, ask: impl Fn() -> bool) {
     let waiting = async {
         while !ask() {
             sleep(Duration::from_millis(20)).await;
@@ -87,6 +87,13 @@ async fn a_replica_takes_over_and_all_goes_on() {
     let hosts: Vec<String> = sentinels.iter().map(|s| format!("127.0.0.1:{}", s.port)).collect();
     let address = format!("redis+sentinel://{}/main", hosts.join(","));
     let log = Redis::open(RedisOptions::new(address.parse().unwrap())).await.unwrap();
+    let replicated =
+        until("the replica has it", || says(&replica, &["HGET", "{tidings:0}:meta", "next"], "11"));
+    goes_on(&log, replicated, || primary.kill()).await;
+}
+
+/// Ten events are appended before the primary dies, and ten more after it.
+pub(super) async fn goes_on(log: &Redis, replicated: impl Future, kill: impl FnOnce()) {
     let before = log.bounds().incarnation;
     let mut follower = log.follow(Position(1));
     let append = |number: u64| {
@@ -98,9 +105,8 @@ async fn a_replica_takes_over_and_all_goes_on() {
     for number in 1..=10 {
         log.append(append(number)).await.unwrap();
     }
-    until("the replica has it", || says(&replica, &["HGET", "{tidings:0}:meta", "next"], "11"))
-        .await;
-    primary.kill();
+    replicated.await;
+    kill();
     for number in 11..=20 {
         // Under its key, as publishers do where they are told to come again.
         timeout(PATIENCE, async { while log.append(append(number)).await.is_err() {} })
