@@ -1,6 +1,6 @@
-//! Three hubs on one Redis, publishers and subscribers that go from one to another, and whatever
+//! Three hubs on one log, publishers and subscribers that go from one to another, and whatever
 //! can fail does, in an order that a seed decides. At the end each subscriber has had each event
-//! once, in its publisher's order.
+//! once, in its publisher's order. Knows of what keeps the log only that it can fail.
 //!
 //! `TIDINGS_NODES_SEED` and `TIDINGS_NODES_ROUNDS` choose what happens.
 
@@ -14,7 +14,7 @@ use rustix::process::Signal;
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::engine::{Redis, node};
+use crate::engine::{Redis, node_on};
 use crate::proxy::Proxy;
 use crate::support::{Server, port_to_come_back_to, until};
 use crate::wire::{Client, Next, Stream};
@@ -32,16 +32,29 @@ const BROKEN_MS_MAX: u64 = 400;
 /// The longest between two faults.
 const PAUSE_MS_MAX: u64 = 150;
 
+/// What the nodes keep their log in.
+pub(crate) trait Engine {
+    /// Where it is, for this node.
+    fn log(&self, node: usize) -> String;
+
+    /// Breaks something that concerns this node or all, and mends it after a while.
+    fn fail(&mut self, node: usize, broken: Duration, random: &mut Random);
+}
+
 #[test]
 fn whatever_fails_everybody_gets_everything_once() {
+    everybody_gets_everything_once(OneServer::start());
+}
+
+pub(crate) fn everybody_gets_everything_once(engine: impl Engine) {
     let setting = |name: &str, otherwise| {
         std::env::var(name).map_or(otherwise, |text| text.parse().expect("a number"))
     };
     let (seed, rounds) =
         (setting("TIDINGS_NODES_SEED", SEED), setting("TIDINGS_NODES_ROUNDS", ROUNDS));
     println!("seed {seed}, {rounds} rounds");
-    let mut world = World::start();
-    let shared = Arc::new(Shared::new(&world));
+    let mut world = World::start(engine);
+    let shared = Arc::new(Shared::new(&world.addresses));
     let publishers: Vec<_> =
         (0..PUBLISHERS).map(|who| Shared::publisher(&shared, who, seed)).collect();
     let subscribers: Vec<_> = PATHS
@@ -73,23 +86,20 @@ fn whatever_fails_everybody_gets_everything_once() {
     println!("{rounds} rounds, {total} events acknowledged, {received} received");
 }
 
-/// The server, the ways to it, and the nodes.
-struct World {
-    redis: Redis,
-    proxies: Vec<Proxy>,
+/// The log and the nodes.
+struct World<E> {
+    engine: E,
     directory: TempDir,
     addresses: Vec<String>,
     nodes: Vec<Server>,
 }
 
-impl World {
-    fn start() -> Self {
-        let redis = Redis::durable();
-        let proxies: Vec<Proxy> = (0..NODES).map(|_| Proxy::to(redis.port)).collect();
+impl<E: Engine> World<E> {
+    fn start(engine: E) -> Self {
         let addresses = (0..NODES).map(|_| format!("127.0.0.1:{}", port_to_come_back_to()));
         let addresses: Vec<String> = addresses.collect();
         let directory = TempDir::new().unwrap();
-        let mut world = Self { redis, proxies, directory, addresses, nodes: Vec::new() };
+        let mut world = Self { engine, directory, addresses, nodes: Vec::new() };
         for number in 0..NODES {
             let server = world.start_node(number);
             world.nodes.push(server);
@@ -98,36 +108,60 @@ impl World {
     }
 
     fn start_node(&self, number: usize) -> Server {
-        let (address, port) = (&self.addresses[number], self.proxies[number].port);
-        Server::start_by(&mut node(self.directory.path(), address, port))
+        let (address, log) = (&self.addresses[number], self.engine.log(number));
+        Server::start_by(&mut node_on(self.directory.path(), address, &log))
     }
 
     /// Breaks something, and mends it after a while.
     fn fail(&mut self, random: &mut Random) {
         let which = random.below(NODES as u64) as usize;
         let broken = Duration::from_millis(random.below(BROKEN_MS_MAX));
-        match random.below(5) {
+        if random.below(5) > 0 {
+            return self.engine.fail(which, broken, random);
+        }
+        println!("node {which} is killed");
+        let running = &mut self.nodes[which].running;
+        running.signal(Signal::KILL);
+        running.wait();
+        std::thread::sleep(broken);
+        self.nodes[which] = self.start_node(which);
+    }
+}
+
+/// One server that keeps what it has acknowledged, and a way to it for each node.
+struct OneServer {
+    redis: Redis,
+    proxies: Vec<Proxy>,
+}
+
+impl OneServer {
+    fn start() -> Self {
+        let redis = Redis::durable();
+        let proxies = (0..NODES).map(|_| Proxy::to(redis.port)).collect();
+        Self { redis, proxies }
+    }
+}
+
+impl Engine for OneServer {
+    fn log(&self, node: usize) -> String {
+        format!("redis://127.0.0.1:{}", self.proxies[node].port)
+    }
+
+    fn fail(&mut self, node: usize, broken: Duration, random: &mut Random) {
+        match random.below(4) {
             0 => {
-                println!("node {which} is killed");
-                let running = &mut self.nodes[which].running;
-                running.signal(Signal::KILL);
-                running.wait();
+                println!("the way of node {node} is cut for {broken:?}");
+                self.proxies[node].cut();
                 std::thread::sleep(broken);
-                self.nodes[which] = self.start_node(which);
+                self.proxies[node].mend();
             }
             1 => {
-                println!("the way of node {which} is cut for {broken:?}");
-                self.proxies[which].cut();
+                println!("the way of node {node} is slow for {broken:?}");
+                self.proxies[node].slow(Duration::from_millis(1 + random.below(30)));
                 std::thread::sleep(broken);
-                self.proxies[which].mend();
+                self.proxies[node].mend();
             }
             2 => {
-                println!("the way of node {which} is slow for {broken:?}");
-                self.proxies[which].slow(Duration::from_millis(1 + random.below(30)));
-                std::thread::sleep(broken);
-                self.proxies[which].mend();
-            }
-            3 => {
                 println!("the server breaks all connections off");
                 self.redis.ask("CLIENT KILL TYPE normal SKIPME yes");
             }
@@ -142,7 +176,7 @@ impl World {
 }
 
 /// SplitMix64: a seed gives the same run of numbers on every machine.
-struct Random(u64);
+pub(crate) struct Random(u64);
 
 impl Random {
     fn next(&mut self) -> u64 {
@@ -153,7 +187,7 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    fn below(&mut self, bound: u64) -> u64 {
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
         self.next() % bound
     }
 }
@@ -165,9 +199,9 @@ struct Shared {
 }
 
 impl Shared {
-    fn new(world: &World) -> Self {
+    fn new(addresses: &[String]) -> Self {
         Self {
-            addresses: world.addresses.clone(),
+            addresses: addresses.to_vec(),
             acknowledged: AtomicU64::new(0),
             stop: AtomicBool::new(false),
         }

@@ -95,9 +95,13 @@ impl Drop for Redis {
 
 /// The command of a hub on the server behind this port.
 pub(crate) fn node(directory: &Path, listen: &str, port: u16) -> Command {
+    node_on(directory, listen, &format!("redis://127.0.0.1:{port}"))
+}
+
+/// The command of a hub on this log.
+pub(crate) fn node_on(directory: &Path, listen: &str, log: &str) -> Command {
     let mut command = tidings(directory);
-    let log = format!("redis://127.0.0.1:{port}");
-    command.args(["serve", "--listen", listen, "--log", &log, "--heartbeat", "1s"]);
+    command.args(["serve", "--listen", listen, "--log", log, "--heartbeat", "1s"]);
     command
 }
 

@@ -7,6 +7,7 @@
 
 mod away;
 mod chaos;
+mod cluster;
 mod engine;
 mod failover;
 mod proxy;
