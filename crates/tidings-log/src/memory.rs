@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use foldhash::quality;
 use parking_lot::Mutex;
-use tidings_core::cursor::{Incarnation, Position, Timestamp};
+use tidings_core::cursor::{Fingerprint, Incarnation, Position, Timestamp};
 use tidings_core::event::{EventId, Topic};
 use tidings_core::limits::{LOG_AGE_MAX, MEMORY_LOG_BYTES_MAX, PAGE_BYTES_MAX, PAGE_EVENTS_MAX};
 use tidings_core::topic::Selectors;
@@ -396,6 +396,12 @@ fn event_cost(event: &tidings_core::event::Event) -> u64 {
 /// dependency: an incarnation has to be different, not secret.
 pub(crate) fn random_incarnation() -> Incarnation {
     Incarnation::from_random(RandomState::new().hash_one("incarnation"))
+}
+
+/// As random, and as little secret.
+#[cfg(feature = "redis")]
+pub(crate) fn random_fingerprint() -> Fingerprint {
+    Fingerprint::from_bits(RandomState::new().hash_one("fingerprint") as u32)
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use super::sizes::{ENTRY_BYTES, GROUP_BYTES_MAX, GROUP_EVENTS_MAX};
 use crate::keys::fingerprint;
 use crate::remote::{EVENT_OVERHEAD_BYTES, Waiting, batch_bytes, encode, event_bytes};
 use crate::{Append, AppendError, Appended};
-use tidings_core::cursor::Position;
+use tidings_core::cursor::{Fingerprint, Position};
 
 /// Batches that are appended together.
 #[derive(Debug)]
@@ -172,12 +172,14 @@ impl Group {
 
     /// Gives everybody what the script answered.
     pub(super) fn resolve(self, text: &str) {
-        let batches: Vec<&str> = text.split(';').collect();
+        let (print, batches) = text.split_once(' ').unwrap_or_default();
+        let print = self::print(print);
+        let batches: Vec<&str> = batches.split(';').collect();
         for (waiting, place) in self.waiting {
             let answer = match place {
-                Place::Whole(batch) => batches.get(batch).and_then(|text| whole(text)),
+                Place::Whole(batch) => batches.get(batch).and_then(|text| whole(text, print?)),
                 Place::Within { batch, offset, events } => {
-                    batches.get(batch).and_then(|text| within(text, offset, events))
+                    batches.get(batch).and_then(|text| within(text, print?, offset, events))
                 }
             };
             let answer = answer.unwrap_or_else(|| {
@@ -189,28 +191,41 @@ impl Group {
     }
 }
 
+fn print(digits: &str) -> Option<Fingerprint> {
+    digits.parse().ok().map(Fingerprint::from_bits)
+}
+
 /// The answer for a batch of its own: where each of its events stands, `!` before those that were
-/// there already.
-fn whole(text: &str) -> Option<Result<Vec<Appended>, AppendError>> {
+/// there already, and their fingerprints behind.
+fn whole(text: &str, own: Fingerprint) -> Option<Result<Vec<Appended>, AppendError>> {
     if text == "reused" {
         return Some(Err(AppendError::KeyReused));
     }
     let place = |text: &str| {
-        let (repeated, digits) = match text.strip_prefix('!') {
-            Some(digits) => (true, digits),
-            None => (false, text),
+        let (repeated, digits, print) = match text.strip_prefix('!') {
+            Some(text) => {
+                let (digits, print) = text.split_once('.')?;
+                (true, digits, self::print(print)?)
+            }
+            None => (false, text, own),
         };
-        Some(Appended { position: Position(digits.parse().ok()?), print: None, repeated })
+        Some(Appended { position: Position(digits.parse().ok()?), print: Some(print), repeated })
     };
     Some(Ok(text.split(',').map(place).collect::<Option<_>>()?))
 }
 
 /// The answer for events within a run, which has no holes.
-fn within(text: &str, offset: u64, events: u64) -> Option<Result<Vec<Appended>, AppendError>> {
+fn within(
+    text: &str,
+    print: Fingerprint,
+    offset: u64,
+    events: u64,
+) -> Option<Result<Vec<Appended>, AppendError>> {
     let (first, _) = text.split_once(',').unwrap_or((text, ""));
     let first = first.parse::<u64>().ok()?.checked_add(offset)?;
     let last = first.checked_add(events)?;
-    let place = |position| Appended { position: Position(position), print: None, repeated: false };
+    let place =
+        |position| Appended { position: Position(position), print: Some(print), repeated: false };
     Some(Ok((first..last).map(place).collect()))
 }
 
@@ -245,6 +260,10 @@ mod tests {
 
     fn positions(mut answer: Answer) -> Vec<(u64, bool)> {
         let appended = answer.try_recv().unwrap().unwrap();
+        for appended in &appended {
+            let bits = if appended.repeated { 66 } else { 77 };
+            assert_eq!(appended.print, Some(Fingerprint::from_bits(bits)));
+        }
         appended.iter().map(|appended| (appended.position.0, appended.repeated)).collect()
     }
 
@@ -262,7 +281,7 @@ mod tests {
         assert_eq!(arguments[2..6], ["", "", "", "3"]);
         assert_eq!(arguments[9..11], ["2", "k"]);
         assert_eq!(arguments.len(), 2 + 7 + 1 + 2 * 7 + 1 + 7);
-        group.resolve("10;!4,13;14");
+        group.resolve("77 10;!4.66,13;14");
         assert_eq!(positions(first), [(10, false), (11, false)]);
         assert_eq!(positions(second), [(12, false)]);
         assert_eq!(positions(with_key), [(4, true), (13, false)]);
@@ -278,7 +297,7 @@ mod tests {
         group.finish();
         let items = group.arguments().nth(1).unwrap().to_vec();
         assert_eq!(items, b"3");
-        group.resolve("7,9,11");
+        group.resolve("77 7,9,11");
         assert_eq!(positions(answer).last(), Some(&(11, false)));
     }
 
@@ -290,14 +309,14 @@ mod tests {
         with_id.event.id = Some(EventId::parse("i").unwrap());
         let right = push(&mut group, vec![with_id]);
         group.finish();
-        group.resolve("reused;3");
+        group.resolve("77 reused;3");
         assert_eq!(wrong.try_recv().unwrap(), Err(AppendError::KeyReused));
         assert_eq!(positions(right), [(3, false)]);
     }
 
     #[tokio::test]
     async fn an_answer_that_makes_no_sense_is_an_error() {
-        for text in ["", "x", "!", "reuse"] {
+        for text in ["", "x", "1 ", "1 x", "1 !", "1 reuse", "x 1", "1"] {
             let mut group = Group::new(1);
             let mut answer = push(&mut group, vec![append("1")]);
             group.finish();

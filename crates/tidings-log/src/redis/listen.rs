@@ -86,7 +86,10 @@ async fn hear_out(shared: &Shared, link: &Link, backoff: &mut Backoff) -> Result
         }
         for entry in entries {
             let records = entry.records().ok_or_else(|| Fault::refused(NOT_OURS))?;
-            shared.push(generation, records);
+            if !shared.push(generation, entry.before, records) {
+                // The server has taken over another history without breaking the connection off.
+                return shared.renew(link, shared.incarnation()).await;
+            }
         }
         backoff.reset();
     }

@@ -5,8 +5,12 @@
 //! takes over that had not heard all. Positions that were given once would then be given again,
 //! for other events, and cursors would point to what their subscribers never saw. So the log gets
 //! a new incarnation as soon as anybody notices, and every cursor of the old one is told `reset`.
+//!
+//! By its position alone an event can't be told from one that got its place later. So each append
+//! gives its events a random fingerprint, which stands in the log, in the cursors of these events,
+//! and in front of what is appended next.
 
-use tidings_core::cursor::{Incarnation, Position};
+use tidings_core::cursor::Incarnation;
 
 use super::engine::Shared;
 use super::link::{Fault, Link};
@@ -51,30 +55,26 @@ impl Shared {
     }
 
     /// Checks, over a connection that is new, that the server has still what it had: the log's
-    /// incarnation, its end, and its last event as we know it.
+    /// incarnation, its end, and the last events that this node has told others of. To be done
+    /// before anything else goes over it, lest what comes from two histories is mixed.
     pub(super) async fn check(&self, link: &Link) -> Result<(), Fault> {
-        let (known, last) = {
+        let (known, told) = {
             let state = self.state.lock();
-            (state.held, state.last().cloned())
+            (state.held, state.told().collect::<Vec<_>>())
         };
-        let position = last.as_ref().map_or(Position(0), |record| record.position);
-        let wanted = position.to_string();
-        let (held, found) =
-            match link.run(&scripts::LOOK, &self.engine.keys, &[wanted.as_bytes()]).await? {
-                Answer::Done(held, found) if held.incarnation == known.incarnation => (held, found),
-                Answer::Done(..) | Answer::Other | Answer::Back => return self.meet(link).await,
-            };
-        let has_it = match &last {
+        let positions: Vec<String> = told.iter().map(|(at, _)| at.to_string()).collect();
+        let positions: Vec<&[u8]> = positions.iter().map(String::as_bytes).collect();
+        let (held, found) = match link.run(&scripts::LOOK, &self.engine.keys, &positions).await? {
+            Answer::Done(held, found) if held.incarnation == known.incarnation => (held, found),
+            Answer::Done(..) | Answer::Other | Answer::Back => return self.meet(link).await,
+        };
+        let found = found.map_or(Ok(Vec::new()), scripts::prints)?;
+        let lost = told.iter().zip(&found).any(|((position, print), found)| match found {
+            Some(found) => found != print,
             // Where retention has passed it, nobody can tell.
-            Some(record) if record.position >= held.oldest => {
-                let entries = scripts::entries(found.unwrap_or_default())?;
-                entries.iter().any(|entry| {
-                    entry.records().unwrap_or_default().iter().any(|found| found == record)
-                })
-            }
-            _ => true,
-        };
-        if held.next < known.next || !has_it {
+            None => *position >= held.oldest,
+        });
+        if held.next < known.next || lost {
             return self.renew(link, known.incarnation).await;
         }
         self.hear(held);

@@ -6,7 +6,7 @@
 //! | key | |
 //! |---|---|
 //! | `{tidings:0}:log` | the stream; an entry is a run of events, its id `<position>-<events>` |
-//! | `{tidings:0}:meta` | format, incarnation, next and oldest position, bytes, latest time |
+//! | `{tidings:0}:meta` | format, incarnation, next and oldest position, bytes, latest time and fingerprint |
 //! | `{tidings:0}:ids` | chosen ids and the position of the newest event with each |
 //! | `{tidings:0}:keys`, `…:keys-in-order` | idempotency keys and their uses |
 //! | `{tidings:0}:claim:<name>` | a name that somebody has claimed for a while: a used ticket |
@@ -34,7 +34,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tidings_core::cursor::{Position, Timestamp};
+use tidings_core::cursor::{Fingerprint, Position, Timestamp};
 use tidings_core::limits::IDEMPOTENCY_TIME_MAX;
 use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::{Instant, sleep};
@@ -175,6 +175,20 @@ impl Log for Redis {
                 self.reader.nth_last(events, selectors).await.map(Some)
             }
             Mark::Time(time) => self.reader.since(time).await.map(Some),
+        }
+    }
+
+    async fn fingerprint(&self, position: Position) -> Result<Option<Fingerprint>, ReadError> {
+        let known = {
+            let state = self.shared.state.lock();
+            if position >= state.held.next {
+                return Ok(None);
+            }
+            state.print(position)
+        };
+        match known {
+            None => self.reader.fingerprint(position).await,
+            known => Ok(known),
         }
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use redis::Value;
-use tidings_core::cursor::{Incarnation, Position, Timestamp};
+use tidings_core::cursor::{Fingerprint, Incarnation, Position, Timestamp};
 use tidings_core::event::EventId;
 use tidings_core::limits::{PAGE_BYTES_MAX, PAGE_EVENTS_MAX};
 use tidings_core::topic::Selectors;
@@ -145,7 +145,19 @@ impl Reader {
 
     /// Asks the server what the log holds now.
     pub(super) async fn look(&self) -> Result<(), ReadError> {
-        self.ask(&scripts::LOOK, self.shared.incarnation(), &["0"]).await.map(drop)
+        self.ask(&scripts::LOOK, self.shared.incarnation(), &[]).await.map(drop)
+    }
+
+    /// The fingerprint of the event at a position.
+    pub(super) async fn fingerprint(
+        &self,
+        position: Position,
+    ) -> Result<Option<Fingerprint>, ReadError> {
+        let incarnation = self.shared.incarnation();
+        let (_, found) = self.ask(&scripts::LOOK, incarnation, &[&position.to_string()]).await?;
+        let prints = found.map_or(Ok(Vec::new()), scripts::prints);
+        let prints = prints.map_err(|fault| self.failed(&fault))?;
+        Ok(prints.into_iter().next().flatten())
     }
 
     /// Has the server let go of what retention does not cover.
@@ -262,6 +274,7 @@ impl Reader {
             return Ok(link.clone());
         }
         let made = self.shared.engine.dialer.dial(ANSWER_TIME_MAX).await?;
+        self.shared.check(&made).await?;
         *link = Some(made.clone());
         Ok(made)
     }

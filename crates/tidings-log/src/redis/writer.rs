@@ -19,6 +19,7 @@ use super::link::{Fault, Link};
 use super::scripts::{self, Answer};
 use super::sizes::{ANSWERS_KEPT, ENTRY_BYTES, GROUPS_UNDER_WAY_MAX};
 use crate::AppendError;
+use crate::memory::random_fingerprint;
 use crate::remote::{ANSWER_TIME_MAX, Backoff, RETRY_PAUSE_MAX, RETRY_PAUSE_MIN, Waiting};
 
 pub(super) struct Writer {
@@ -45,7 +46,7 @@ impl Writer {
     pub(super) async fn run(mut self) {
         let mut backoff = Backoff::new(RETRY_PAUSE_MIN, RETRY_PAUSE_MAX);
         loop {
-            let fault = match self.shared.engine.dialer.dial(ANSWER_TIME_MAX).await {
+            let fault = match self.connect().await {
                 Ok(link) => {
                     self.shared.set_mute(None);
                     match self.serve(&link, &mut backoff).await {
@@ -64,6 +65,12 @@ impl Writer {
             sleep(backoff.next()).await;
             self.under_way.retain(|group| !group.is_given_up());
         }
+    }
+
+    async fn connect(&self) -> Result<Link, Fault> {
+        let link = self.shared.engine.dialer.dial(ANSWER_TIME_MAX).await?;
+        self.shared.check(&link).await?;
+        Ok(link)
     }
 
     /// Serves publishers over a connection until it breaks. `None`: all is done.
@@ -99,7 +106,7 @@ impl Writer {
                     match answer {
                         Ok(Answer::Done(held, text)) => {
                             let text = text.and_then(scripts::text).unwrap_or_default();
-                            self.shared.hear(held);
+                            self.shared.hear_appended(held);
                             if self.shared.state.lock().mute.is_some() {
                                 self.shared.set_mute(None);
                             }
@@ -172,6 +179,9 @@ impl Writer {
             IDEMPOTENCY_TIME_MAX.as_millis() as u64,
             IDEMPOTENCY_KEYS_MAX as u64,
             ENTRY_BYTES as u64,
+            // Another one each time it is sent: what was appended and lost is another event than
+            // what is appended again.
+            random_fingerprint().bits().into(),
         ]
         .map(|number| number.to_string());
         let mut arguments = vec![held.incarnation.as_str().as_bytes()];

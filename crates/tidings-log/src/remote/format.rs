@@ -15,7 +15,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tidings_core::cursor::{Position, Timestamp};
+use tidings_core::cursor::{Fingerprint, Position, Timestamp};
 use tidings_core::event::{Data, Event, EventId, EventType, Retry, Topic, Topics};
 use tidings_core::limits::{
     EVENT_TYPE_BYTES_MAX, ID_BYTES_MAX, TOPIC_BYTES_MAX, TOPICS_PER_EVENT_MAX,
@@ -75,6 +75,10 @@ pub(crate) struct Entry {
     pub(crate) first: Position,
     /// How many events it holds.
     pub(crate) count: u64,
+    /// The fingerprint of all its events: they came into the log together, and are lost together.
+    pub(crate) print: Option<Fingerprint>,
+    /// The fingerprint of the event right before its first.
+    pub(crate) before: Option<Fingerprint>,
     /// No event of it is earlier.
     pub(crate) earliest: Timestamp,
     /// No event of it is later.
@@ -108,7 +112,7 @@ impl Entry {
             time = time.max(own).min(self.latest);
             records.push(Arc::new(Record {
                 position: Position(position),
-                print: None,
+                print: self.print,
                 time,
                 event,
             }));
@@ -177,6 +181,8 @@ mod tests {
         Entry {
             first: Position(7),
             count: events.len() as u64,
+            print: Some(Fingerprint::from_bits(9)),
+            before: None,
             earliest: Timestamp(earliest),
             latest: Timestamp(latest),
             body: body.into(),
@@ -236,6 +242,8 @@ mod tests {
             let _ = Entry {
                 first: Position(1),
                 count,
+                print: None,
+                before: None,
                 earliest: limits.0,
                 latest: limits.1,
                 body: body.into(),

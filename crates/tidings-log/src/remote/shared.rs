@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use tidings_core::cursor::{Incarnation, Position};
+use tidings_core::cursor::{Fingerprint, Incarnation, Position};
 use tokio::sync::watch;
 
 use super::sizes::RECENT_BYTES_MAX;
@@ -16,6 +16,8 @@ use crate::{Bounds, Record, Usage};
 pub(crate) struct Held {
     pub(crate) incarnation: Incarnation,
     pub(crate) next: Position,
+    /// The fingerprint of the event right before `next`, where events have them.
+    pub(crate) print: Option<Fingerprint>,
     pub(crate) oldest: Position,
     pub(crate) bytes: u64,
 }
@@ -44,6 +46,10 @@ pub(crate) struct State {
     /// The position after the last record that the server has told us of. It may be behind
     /// `held.next`: an append is answered before its events come back to be delivered.
     pub(crate) followed: Position,
+    /// The fingerprint of the event right before `followed`.
+    followed_print: Option<Fingerprint>,
+    /// The last event that the log held when it answered an append of ours.
+    appended: Option<(Position, Fingerprint)>,
     /// Why nothing can be followed now.
     pub(crate) deaf: Option<String>,
     /// Why nothing can be appended now.
@@ -62,6 +68,8 @@ impl State {
             recent: VecDeque::new(),
             recent_bytes: 0,
             followed: held.next,
+            followed_print: held.print,
+            appended: None,
             deaf: None,
             mute: None,
             closed: false,
@@ -69,9 +77,23 @@ impl State {
         }
     }
 
-    /// The last record that was followed, if it is still here.
-    pub(crate) fn last(&self) -> Option<&Arc<Record>> {
-        self.recent.back()
+    /// Events that were told to others, in the order of time: the log has them as long as its
+    /// history is the one that this node knows.
+    pub(crate) fn told(&self) -> impl Iterator<Item = (Position, Fingerprint)> {
+        let last = Position(self.followed.0 - 1);
+        let followed = self.followed_print.map(|print| (last, print));
+        followed.into_iter().chain(self.appended)
+    }
+
+    /// The fingerprint of the event at a position, if it is in memory.
+    pub(crate) fn print(&self, position: Position) -> Option<Fingerprint> {
+        if position.next() == self.followed {
+            return self.followed_print;
+        }
+        if position.next() == self.held.next {
+            return self.held.print;
+        }
+        self.recent_from(position, 1)?.first()?.print
     }
 
     /// At most `max` records from a position on; `None` where it is before the first one here.
@@ -83,10 +105,11 @@ impl State {
         Some(self.recent.range(skip..end).cloned().collect())
     }
 
-    fn forget_recent(&mut self, followed: Position) {
+    fn forget_recent(&mut self, followed: Position, print: Option<Fingerprint>) {
         self.recent.clear();
         self.recent_bytes = 0;
         self.followed = followed;
+        self.followed_print = print;
     }
 }
 
@@ -121,9 +144,21 @@ impl<E> Shared<E> {
         if held.next > state.held.next || held.oldest >= state.held.oldest {
             state.held.bytes = held.bytes;
         }
-        state.held.next = state.held.next.max(held.next);
+        if held.next > state.held.next {
+            state.held.next = held.next;
+            state.held.print = held.print;
+        }
         state.held.oldest = state.held.oldest.max(held.oldest);
         true
+    }
+
+    /// The same, of the answer to an append.
+    pub(crate) fn hear_appended(&self, held: Held) {
+        if self.hear(held)
+            && let Some(print) = held.print
+        {
+            self.state.lock().appended = Some((Position(held.next.0 - 1), print));
+        }
     }
 
     /// The log is another one now: followers go on at its end.
@@ -135,17 +170,30 @@ impl<E> Shared<E> {
             }
             state.held = held;
             state.generation += 1;
-            state.forget_recent(held.next);
+            state.forget_recent(held.next, held.print);
+            state.appended = None;
         }
         self.changed.send_replace(());
     }
 
-    /// Adds records that the server has told us of, which were asked for in this generation.
-    pub(crate) fn push(&self, generation: u64, records: Vec<Arc<Record>>) {
+    /// Adds records that the server has told us of, which were asked for in this generation, and
+    /// come right after an event with the fingerprint `before`, where that is known. `false`: it is
+    /// not the one that was heard before them.
+    #[must_use]
+    pub(crate) fn push(
+        &self,
+        generation: u64,
+        before: Option<Fingerprint>,
+        records: Vec<Arc<Record>>,
+    ) -> bool {
         {
             let mut state = self.state.lock();
             if state.generation != generation {
-                return;
+                return true;
+            }
+            let follows = records.first().is_some_and(|first| first.position == state.followed);
+            if follows && before.is_some() && before != state.followed_print {
+                return false;
             }
             for record in records {
                 if record.position < state.followed {
@@ -153,9 +201,10 @@ impl<E> Shared<E> {
                 }
                 if record.position > state.followed {
                     // Retention was faster than we are.
-                    state.forget_recent(record.position);
+                    state.forget_recent(record.position, None);
                 }
                 state.followed = record.position.next();
+                state.followed_print = record.print;
                 state.recent_bytes += record.event.weight();
                 state.recent.push_back(record);
             }
@@ -163,9 +212,13 @@ impl<E> Shared<E> {
                 let Some(oldest) = state.recent.pop_front() else { break };
                 state.recent_bytes -= oldest.event.weight();
             }
-            state.held.next = state.held.next.max(state.followed);
+            if state.followed > state.held.next {
+                state.held.next = state.followed;
+                state.held.print = state.followed_print;
+            }
         }
         self.changed.send_replace(());
+        true
     }
 
     /// Nothing can be followed, and why; or it can again.

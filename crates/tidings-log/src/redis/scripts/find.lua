@@ -1,11 +1,12 @@
 -- Where an id or a time stands.
 -- ARGV: incarnation, 'id' or 'time', the id or the time.
-local meta = redis.call('HMGET', META, 'incarnation', 'next', 'oldest', 'bytes')
+local meta = redis.call('HMGET', META, 'incarnation', 'next', 'oldest', 'bytes', 'print')
 if meta[1] ~= ARGV[1] then
   return { 'other' }
 end
 if ARGV[2] == 'id' then
-  return { 'ok', meta[1], meta[2], meta[3], meta[4], redis.call('HGET', IDS, ARGV[3]) or '' }
+  local position = redis.call('HGET', IDS, ARGV[3]) or ''
+  return { 'ok', meta[1], meta[2], meta[3], meta[4], meta[5] or '', position }
 end
 -- Entries follow on each other without holes, so it is a search by halves: the answer begins with
 -- an entry between these two.
@@ -24,4 +25,4 @@ while low < high do
     low = math.max(first + count, middle + 1)
   end
 end
-return { 'ok', meta[1], meta[2], meta[3], meta[4], digits(low) }
+return { 'ok', meta[1], meta[2], meta[3], meta[4], meta[5] or '', digits(low) }

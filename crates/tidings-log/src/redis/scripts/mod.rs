@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use bytes::Bytes;
 use redis::Value;
-use tidings_core::cursor::{Position, Timestamp};
+use tidings_core::cursor::{Fingerprint, Position, Timestamp};
 
 use super::link::Fault;
 use super::options::RedisPrefix;
@@ -31,7 +31,7 @@ scripts! {
     APPEND = "append.lua";
     /// Where an id or a time stands.
     FIND = "find.lua";
-    /// What the log holds, and the entry of a position.
+    /// What the log holds, and the fingerprints of some positions.
     LOOK = "look.lua";
     /// Makes the log where there is none.
     OPEN = "open.lua";
@@ -114,7 +114,8 @@ impl Answer {
                     let next = Position(number(fields.next()?)?);
                     let oldest = Position(number(fields.next()?)?);
                     let bytes = number(fields.next()?)?;
-                    let held = Held { incarnation, next, oldest, bytes };
+                    let print = print(fields.next()?)?;
+                    let held = Held { incarnation, next, print, oldest, bytes };
                     Self::Done(held, fields.next())
                 }
                 _ => return None,
@@ -141,16 +142,37 @@ fn entry(value: Value) -> Option<Entry> {
     let (first, count) = id.split_once('-')?;
     let (first, count) = (Position(first.parse().ok()?), count.parse().ok()?);
     let (mut earliest, mut latest, mut body) = (None, None, None);
+    let (mut own, mut before) = (None, None);
     let mut fields = array(parts.next()?)?.into_iter();
     while let (Some(name), Some(value)) = (fields.next(), fields.next()) {
         match &*bytes(name)? {
             b"t" => earliest = Some(Timestamp(number(value)?)),
             b"m" => latest = Some(Timestamp(number(value)?)),
+            b"p" => own = print(value)?,
+            b"a" => before = print(value)?,
             b"e" => body = Some(bytes(value)?),
             _ => {}
         }
     }
-    Some(Entry { first, count, earliest: earliest?, latest: latest?, body: body? })
+    let (earliest, latest, body) = (earliest?, latest?, body?);
+    Some(Entry { first, count, print: own, before, earliest, latest, body })
+}
+
+/// The fingerprints that [`LOOK`] tells.
+pub(super) fn prints(value: Value) -> Result<Vec<Option<Fingerprint>>, Fault> {
+    let parsed = array(value).and_then(|prints| prints.into_iter().map(print).collect());
+    parsed.ok_or_else(|| Fault::refused(NOT_OURS))
+}
+
+/// A fingerprint, or an empty text where there is none.
+fn print(value: Value) -> Option<Option<Fingerprint>> {
+    match &*bytes(value)? {
+        b"" => Some(None),
+        digits => {
+            let bits = std::str::from_utf8(digits).ok()?.parse().ok()?;
+            Some(Some(Fingerprint::from_bits(bits)))
+        }
+    }
 }
 
 pub(super) fn array(value: Value) -> Option<Vec<Value>> {

@@ -1,6 +1,6 @@
 -- Entries from the one that holds a position on, until they have so many bytes.
 -- ARGV: incarnation, position, bytes, 'forward' or 'back'.
-local meta = redis.call('HMGET', META, 'incarnation', 'next', 'oldest', 'bytes')
+local meta = redis.call('HMGET', META, 'incarnation', 'next', 'oldest', 'bytes', 'print')
 if meta[1] ~= ARGV[1] then
   return { 'other' }
 end
@@ -38,4 +38,4 @@ while more and bytes < bytes_max do
     end
   end
 end
-return { 'ok', meta[1], meta[2], meta[3], meta[4], entries }
+return { 'ok', meta[1], meta[2], meta[3], meta[4], meta[5] or '', entries }

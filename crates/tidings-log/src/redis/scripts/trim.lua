@@ -1,6 +1,6 @@
 -- Lets go of what retention does not cover, and of the uses of keys past their window.
 -- ARGV: incarnation, the caller's time, bytes at most, age at most, window, entries at most.
-local meta = redis.call('HMGET', META, 'incarnation', 'next', 'oldest', 'bytes')
+local meta = redis.call('HMGET', META, 'incarnation', 'next', 'oldest', 'bytes', 'print')
 if meta[1] ~= ARGV[1] then
   return { 'other' }
 end
@@ -25,4 +25,4 @@ for _ = 1, tonumber(ARGV[6]) do
 end
 -- Written each time, so that it also tells whether the server takes writes.
 redis.call('HSET', META, 'oldest', digits(oldest), 'bytes', digits(bytes))
-return { 'ok', meta[1], meta[2], digits(oldest), digits(bytes) }
+return { 'ok', meta[1], meta[2], digits(oldest), digits(bytes), meta[5] or '' }

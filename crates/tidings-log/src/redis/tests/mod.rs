@@ -2,6 +2,7 @@
 
 mod cluster;
 mod faults;
+mod lost;
 mod proxy;
 mod sentinels;
 mod server;
@@ -182,13 +183,16 @@ async fn what_comes_a_second_time_is_answered_and_not_appended() {
         let mut group = Group::new(number);
         group.push(Waiting { batch, deadline: Instant::now() + OPEN_TIME_MAX, answer });
         group.finish();
-        let numbers = [0, number, ANSWERS_KEPT as u64, 1 << 30, 0, 0, 1 << 16];
+        let numbers = [0, number, ANSWERS_KEPT as u64, 1 << 30, 0, 0, 1 << 16, 7];
         let numbers = numbers.map(|number| number.to_string());
         let mut arguments = vec![held.incarnation.as_str().as_bytes()];
         arguments.extend(numbers.iter().map(String::as_bytes));
         arguments.extend(group.arguments());
         match link.run(&scripts::APPEND, &keys, &arguments).await.unwrap() {
-            Answer::Done(_, places) => places.and_then(scripts::text),
+            Answer::Done(_, places) => {
+                let text = places.and_then(scripts::text)?;
+                Some(text.strip_prefix("7 ").unwrap().to_owned())
+            }
             Answer::Other | Answer::Back => None,
         }
     };
