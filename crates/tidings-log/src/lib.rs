@@ -29,6 +29,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tidings_core::cursor::{Fingerprint, Incarnation, Position, Timestamp};
 use tidings_core::event::{Event, EventId, IdempotencyKey};
+use tidings_core::limits::APPEND_TIME_MAX;
 use tidings_core::topic::Selectors;
 
 #[cfg(feature = "redis")]
@@ -242,6 +243,15 @@ pub enum AppendError {
     #[error("the log can't keep events now: {reason}")]
     Unavailable {
         /// What is the matter: a full disk, a failed write.
+        reason: String,
+    },
+    /// The log did not keep it in the time that a publisher waits. It may be kept all the same.
+    #[error(
+        "the log can't keep events now: {reason}, for {APPEND_TIME_MAX:?} (append_time_max); what \
+         was sent to it may be kept all the same, so repeat it under the same Idempotency-Key"
+    )]
+    Late {
+        /// What is the matter.
         reason: String,
     },
     /// The key was used within its window for another event.

@@ -20,7 +20,7 @@ use super::scripts::{self, Answer};
 use super::sizes::{ANSWERS_KEPT, ENTRY_BYTES, GROUPS_UNDER_WAY_MAX};
 use crate::AppendError;
 use crate::memory::random_fingerprint;
-use crate::remote::{ANSWER_TIME_MAX, Backoff, RETRY_PAUSE_MAX, RETRY_PAUSE_MIN, Waiting};
+use crate::remote::{ANSWER_TIME_MAX, Backoff, RETRY_PAUSE_MAX, RETRY_PAUSE_MIN, Waiting, late};
 
 pub(super) struct Writer {
     pub(super) shared: Arc<Shared>,
@@ -150,7 +150,7 @@ impl Writer {
         let mut next = Some(first);
         while let Some(waiting) = next {
             if waiting.is_given_up() {
-                waiting.answer(Err(self.unavailable()));
+                waiting.answer(Err(late(&self.shared)));
             } else {
                 group.push(waiting);
             }
@@ -208,10 +208,6 @@ impl Writer {
         while let Ok(waiting) = self.waiting.try_recv() {
             waiting.answer(Err(AppendError::Closed));
         }
-    }
-
-    fn unavailable(&self) -> AppendError {
-        AppendError::Unavailable { reason: self.shared.trouble("it does not answer") }
     }
 }
 

@@ -97,15 +97,11 @@ impl Door {
     }
 }
 
-fn late<E>(shared: &Shared<E>) -> AppendError {
+/// What a publisher is told whose time is up.
+pub(crate) fn late<E>(shared: &Shared<E>) -> AppendError {
     let state = shared.state.lock();
     let reason = state.mute.clone().or_else(|| state.deaf.clone());
     drop(state);
     let reason = reason.unwrap_or_else(|| shared.trouble("it does not answer"));
-    AppendError::Unavailable {
-        reason: format!(
-            "{reason}, for {APPEND_TIME_MAX:?} (append_time_max); what was sent to it may be \
-             kept all the same, so repeat it under the same Idempotency-Key"
-        ),
-    }
+    AppendError::Late { reason }
 }

@@ -9,7 +9,7 @@ mod shared;
 mod sizes;
 
 pub(crate) use self::backoff::Backoff;
-pub(crate) use self::door::{Door, Waiting, batch_bytes};
+pub(crate) use self::door::{Door, Waiting, batch_bytes, late};
 pub(crate) use self::follow::{Follower, Pages};
 pub(crate) use self::format::{Entry, encode, event_bytes};
 pub(crate) use self::shared::{Held, Shared};

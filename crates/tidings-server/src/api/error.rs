@@ -322,6 +322,11 @@ impl From<AppendError> for Problem {
             AppendError::Closed | AppendError::Unavailable { .. } => {
                 Self::unavailable(error.to_string())
             }
+            AppendError::Late { .. } => {
+                let (name, max) = ("append_time_max", limits::APPEND_TIME_MAX.as_millis() as u64);
+                let status = StatusCode::SERVICE_UNAVAILABLE;
+                Self::limited(status, error.to_string(), name, max).for_now()
+            }
             AppendError::KeyReused => {
                 Self::new(StatusCode::UNPROCESSABLE_ENTITY, error.to_string())
             }

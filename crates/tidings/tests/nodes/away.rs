@@ -41,6 +41,9 @@ fn subscribers_stay_publishers_wait_and_all_goes_on() {
     assert_eq!(refused.head.status, 503, "{refused:?}");
     assert!(refused.head.get("retry-after").is_some(), "{refused:?}");
     assert!(refused.json()["detail"].as_str().unwrap().contains("Redis"), "{refused:?}");
+    assert_eq!(refused.json()["limit"], "append_time_max", "{refused:?}");
+    let counted = metric(&server, "tidings_limits_hit_total{limit=\"append_time_max\"}");
+    assert_eq!(counted, "1");
     assert_eq!(stream.chunk().unwrap().unwrap(), b":\n", "a heartbeat");
     proxy.mend();
     until("it is ready again", || (server.get("/readyz").0 == 200).then_some(()));

@@ -133,7 +133,7 @@ async fn a_server_that_stays_away_is_told_and_waited_for() {
     assert!(reason.contains("Redis at redis://127.0.0.1"), "{reason}");
     assert!(log.health().is_err());
     let refused = log.append(vec![event("never")]).await;
-    assert!(matches!(refused, Err(AppendError::Unavailable { .. })), "{refused:?}");
+    assert!(matches!(refused, Err(AppendError::Late { .. })), "{refused:?}");
     let selectors = Selectors::from(Selector::parse("*").unwrap());
     let read = Read { from: Position(1), selectors: &selectors, events_max: 9, bytes_max: 9999 };
     assert!(matches!(log.read(read).await, Err(ReadError::Failed { .. })));
