@@ -375,3 +375,14 @@ pub const APPENDS_WAITING_MAX: usize = 1_024;
 
 /// How long a publish waits for a log that is another server's and does not answer.
 pub const APPEND_TIME_MAX: Duration = Duration::from_secs(5);
+
+// ---- Many nodes ------------------------------------------------------------------------------
+
+/// How long what a node holds counts on the others after it has last said that it lives.
+pub const SHARES_LEASE: Duration = Duration::from_secs(15);
+
+/// How long what a node holds of one name is remembered where it is not said again.
+pub const SHARES_TIME_MAX: Duration = Duration::from_secs(60 * 60);
+
+/// Names of which a node says in one step how many it holds.
+pub const SHARES_PER_CALL_MAX: usize = 256;

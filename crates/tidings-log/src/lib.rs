@@ -19,6 +19,7 @@ mod page;
 mod redis;
 #[cfg(feature = "redis")]
 mod remote;
+mod shares;
 
 /// For the fuzz targets only.
 #[doc(hidden)]
@@ -38,6 +39,7 @@ pub use self::redis::{
 };
 pub use disk::{Disk, DiskOptions, OpenError, Recovery, SyncPolicy, SyncPolicyError};
 pub use memory::{Memory, MemoryOptions};
+pub use shares::{Share, Shares};
 
 /// The ordered, kept sequence of events.
 ///
@@ -118,6 +120,12 @@ pub trait Log: Send + Sync + 'static {
 
     /// What the log holds. Cheap.
     fn usage(&self) -> Usage;
+
+    /// Where the nodes of a hub count together what is limited; `None` where the log is one
+    /// process's own, and what that one counts is all there is.
+    fn shares(&self) -> Option<&dyn Shares> {
+        None
+    }
 
     /// Finishes what is under way, makes all of it durable and lets go of files and locks.
     /// Appends answer [`AppendError::Closed`] from now on. Calling it twice is fine.

@@ -4,6 +4,7 @@
 mod follow;
 mod keep;
 mod read;
+mod shares;
 mod world;
 
 use std::time::Duration;
@@ -11,6 +12,8 @@ use std::time::Duration;
 use tidings_core::limits::LOG_AGE_MAX;
 
 use crate::Log;
+
+pub use shares::shares;
 
 /// What a log made for one of the checks has to keep.
 #[derive(Clone, Copy, Debug)]

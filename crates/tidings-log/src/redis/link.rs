@@ -268,22 +268,36 @@ impl Link {
         keys: &Keys,
         arguments: &[&[u8]],
     ) -> Call {
-        Call { script, command: call("EVALSHA", &script.sha1, keys, arguments) }
+        Call { script, command: call("EVALSHA", &script.sha1, &keys.all(), arguments) }
+    }
+
+    /// Runs a script that has keys and an answer of its own.
+    pub(super) async fn evaluate(
+        &self,
+        script: &'static Script,
+        keys: &[&str],
+        arguments: &[&[u8]],
+    ) -> Result<Value, Fault> {
+        let command = call("EVALSHA", &script.sha1, keys, arguments);
+        self.evaluate_prepared(Call { script, command }).await
     }
 
     /// Runs a script. The server is told its text where it does not know it.
     pub(super) async fn run_prepared(&self, call: Call) -> Result<Answer, Fault> {
+        Answer::parse(self.evaluate_prepared(call).await?)
+    }
+
+    async fn evaluate_prepared(&self, call: Call) -> Result<Value, Fault> {
         let Call { script, command } = call;
-        let value = match self.command(&command).await {
+        match self.command(&command).await {
             Err(fault) if fault.unknown_script => {
                 let mut load = redis::cmd("SCRIPT");
                 load.arg("LOAD").arg(&script.text);
                 self.command(&load).await?;
-                self.command(&command).await?
+                self.command(&command).await
             }
-            value => value?,
-        };
-        Answer::parse(value)
+            value => value,
+        }
     }
 }
 
@@ -294,12 +308,11 @@ pub(super) struct Call {
     command: Cmd,
 }
 
-fn call(command: &str, script: &str, keys: &Keys, arguments: &[&[u8]]) -> Cmd {
-    let names = keys.all();
+fn call(command: &str, script: &str, keys: &[&str], arguments: &[&[u8]]) -> Cmd {
     let mut call = redis::cmd(command);
-    call.arg(script).arg(names.len());
-    for name in names {
-        call.arg(name);
+    call.arg(script).arg(keys.len());
+    for key in keys {
+        call.arg(*key);
     }
     for argument in arguments {
         call.arg(*argument);

@@ -10,6 +10,8 @@
 //! | `{tidings:0}:ids` | chosen ids and the position of the newest event with each |
 //! | `{tidings:0}:keys`, `…:keys-in-order` | idempotency keys and their uses |
 //! | `{tidings:0}:claim:<name>` | a name that somebody has claimed for a while: a used ticket |
+//! | `{tidings:0}:nodes` | until when each node counts as living |
+//! | `{tidings:0}:held:<name>` | how many each node holds of what is limited |
 //! | `{tidings:0}:node:<name>` | the last answers to one node, should they get lost on the way |
 //!
 //! An append goes this way: [`group`] → [`writer`] → `scripts/append.lua`, one atomic step.
@@ -24,6 +26,7 @@ mod meet;
 mod options;
 mod reader;
 mod scripts;
+mod shares;
 mod sizes;
 #[cfg(test)]
 mod tests;
@@ -51,7 +54,7 @@ use crate::remote::{
     ANSWER_TIME_MAX, Backoff, Door, Follower, Held, OPEN_TIME_MAX, RETRY_PAUSE_MAX, RETRY_PAUSE_MIN,
 };
 use crate::{
-    Append, AppendError, Appended, Bounds, Follow, Log, Mark, Page, Read, ReadError, Usage,
+    Append, AppendError, Appended, Bounds, Follow, Log, Mark, Page, Read, ReadError, Shares, Usage,
 };
 
 pub use self::options::{
@@ -233,6 +236,10 @@ impl Log for Redis {
 
     fn usage(&self) -> Usage {
         self.shared.usage()
+    }
+
+    fn shares(&self) -> Option<&dyn Shares> {
+        Some(self)
     }
 
     async fn close(&self) {

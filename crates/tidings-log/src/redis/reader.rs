@@ -187,6 +187,33 @@ impl Reader {
         }
     }
 
+    /// Runs a script of shares, which does no harm when it is run twice.
+    pub(super) async fn evaluate(
+        &self,
+        script: &'static Script,
+        keys: &[String],
+        arguments: &[String],
+    ) -> Result<Value, ReadError> {
+        self.unless_deaf()?;
+        let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+        let arguments: Vec<&[u8]> = arguments.iter().map(|text| text.as_bytes()).collect();
+        let evaluate = async || self.link().await?.evaluate(script, &keys, &arguments).await;
+        let mut answer = evaluate().await;
+        if matches!(&answer, Err(fault) if fault.broken) {
+            *self.link.lock().await = None;
+            answer = evaluate().await;
+        }
+        answer.map_err(|fault| self.failed(&fault))
+    }
+
+    /// Fails where somebody else is trying to reach the server already.
+    fn unless_deaf(&self) -> Result<(), ReadError> {
+        match &self.shared.state.lock().deaf {
+            Some(reason) => Err(ReadError::Failed { reason: reason.clone() }),
+            None => Ok(()),
+        }
+    }
+
     async fn entries(
         &self,
         from: Position,
@@ -224,11 +251,7 @@ impl Reader {
         incarnation: Incarnation,
         arguments: &[&str],
     ) -> Result<(Held, Option<Value>), ReadError> {
-        let deaf = self.shared.state.lock().deaf.clone();
-        if let Some(reason) = deaf {
-            // Somebody else is trying to reach it already.
-            return Err(ReadError::Failed { reason });
-        }
+        self.unless_deaf()?;
         let arguments: Vec<&[u8]> = arguments.iter().map(|text| text.as_bytes()).collect();
         let mut answer = self.ask_once(script, incarnation, &arguments).await;
         if matches!(&answer, Err(Refusal::Fault(fault)) if fault.broken) {

@@ -5,6 +5,7 @@ mod admissions;
 mod budget;
 mod client;
 mod counts;
+mod everywhere;
 mod rates;
 
 pub use admissions::NotAdmitted;
@@ -12,4 +13,5 @@ pub(crate) use admissions::{Admissions, ConnectionGuard};
 pub(crate) use budget::{Budget, Share, Spent};
 pub use client::Client;
 pub(crate) use counts::{Counted, Counts, Full};
+pub(crate) use everywhere::Everywhere;
 pub(crate) use rates::{Rates, TooFast};

@@ -10,6 +10,7 @@ mod chaos;
 mod cluster;
 mod engine;
 mod failover;
+mod limits;
 mod lost;
 mod proxy;
 mod secure;

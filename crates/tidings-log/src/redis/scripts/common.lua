@@ -1,4 +1,5 @@
--- What the scripts share. The keys are the same for all of them, and all in one slot of a cluster.
+-- What the scripts share. The keys are the same for all of them but those of shares, and all in one
+-- slot of a cluster.
 local LOG, META, IDS, USES, USE_ORDER, NODE = unpack(KEYS)
 
 -- Lua's own way writes large numbers as 1e+15.

@@ -31,6 +31,10 @@ scripts! {
     APPEND = "append.lua";
     /// Where an id or a time stands.
     FIND = "find.lua";
+    /// Says how many a node holds.
+    HOLD = "hold.lua";
+    /// Says that a node lives.
+    LIVE = "live.lua";
     /// What the log holds, and the fingerprints of some positions.
     LOOK = "look.lua";
     /// Makes the log where there is none.
@@ -63,6 +67,12 @@ pub(super) struct Keys {
     node: String,
     /// What the names of claims are put behind.
     claims: String,
+    /// Which nodes live.
+    pub(super) nodes: String,
+    /// What the names of shares are put behind.
+    shares: String,
+    /// The node's own name.
+    pub(super) name: String,
 }
 
 impl Keys {
@@ -77,6 +87,9 @@ impl Keys {
             use_order: key("keys-in-order"),
             node: key(&format!("node:{node}")),
             claims: key("claim:"),
+            nodes: key("nodes"),
+            shares: key("held:"),
+            name: node.to_owned(),
         }
     }
 
@@ -85,7 +98,12 @@ impl Keys {
         format!("{}{name}", self.claims)
     }
 
-    /// In the order in which the scripts expect them.
+    /// Of how many each node holds of this name.
+    pub(super) fn held(&self, name: &str) -> String {
+        format!("{}{name}", self.shares)
+    }
+
+    /// In the order in which the scripts of the log expect them.
     pub(super) fn all(&self) -> [&str; 6] {
         [&self.log, &self.meta, &self.ids, &self.uses, &self.use_order, &self.node]
     }

@@ -10,6 +10,7 @@ mod server;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use tidings_core::event::{Data, Event, EventId, IdempotencyKey, Topic};
+use tidings_core::limits::SHARES_LEASE;
 use tidings_core::topic::{Selector, Selectors};
 use tokio::sync::oneshot;
 
@@ -18,6 +19,7 @@ use super::group::Group;
 use super::scripts::Answer;
 use super::sizes::ANSWERS_KEPT;
 use super::*;
+use crate::Share;
 use crate::conformance::{self, Settings};
 use crate::remote::Waiting;
 
@@ -134,6 +136,31 @@ async fn a_claim_is_one_node_s_and_ends() {
     while !one.claim("b", long).await.unwrap() {
         sleep(Duration::from_millis(1)).await;
     }
+}
+
+#[tokio::test]
+async fn nodes_count_together_what_they_hold() {
+    let server = Server::start();
+    let one = Redis::open(server.options()).await.unwrap();
+    let other = Redis::open(server.options()).await.unwrap();
+    conformance::shares(&one, &other).await;
+
+    // A node that counts as dead is told, and what it held is free.
+    let share = |held, order| [Share { name: "e", held, order, max: Some(1) }];
+    assert_eq!(one.hold(&share(1, 5_000)).await, Ok(vec![true]));
+    assert_eq!(other.hold(&share(1, 5_000)).await, Ok(vec![false]));
+    server.ask(&["DEL", "{tidings:0}:nodes"]);
+    assert_eq!(other.hold(&share(1, 5_001)).await, Ok(vec![true]));
+    assert_eq!(one.live(0).await, Ok(false));
+
+    // Nothing stays for ever.
+    for key in ["nodes", "held:e", "held:many 1\n"] {
+        let left = server.ask(&["PTTL", &format!("{{tidings:0}}:{key}")]);
+        assert!(matches!(left, redis::Value::Int(1..)), "{key}: {left:?}");
+    }
+    assert_eq!(other.hold(&share(0, 5_002)).await, Ok(vec![true]));
+    let redis::Value::Int(left) = server.ask(&["PTTL", "{tidings:0}:held:e"]) else { panic!() };
+    assert!(left <= SHARES_LEASE.as_millis() as i64, "nothing is not remembered for long: {left}");
 }
 
 #[tokio::test]

@@ -25,7 +25,7 @@ use super::reader::Source;
 use super::shard_thread;
 use super::tail::Tail;
 use crate::config::Config;
-use crate::gate::{Admissions, Budget, Client, ConnectionGuard, Counts, NotAdmitted, Rates};
+use crate::gate::{Admissions, Budget, Client, ConnectionGuard, Everywhere, NotAdmitted, Rates};
 use crate::metrics::Metrics;
 
 /// A running hub. Cheap to clone; all clones are the same hub. When the last one goes, its
@@ -44,7 +44,7 @@ struct Inner {
     threads: Mutex<Vec<JoinHandle<()>>>,
     tasks: Vec<AbortHandle>,
     admissions: Arc<Admissions>,
-    streams: Arc<Counts>,
+    streams: Arc<Everywhere>,
     in_flight: Budget,
     publishes_per_address: Rates,
     publishes_per_key: Rates,
@@ -82,12 +82,15 @@ impl Hub {
         let follow = log.follow(next);
         let pump = runtime.spawn(pump(follow, Arc::clone(&tail), shards.clone()));
         let trim = runtime.spawn(trim(Arc::clone(&log), Arc::clone(&metrics)));
-        let tasks = vec![pump.abort_handle(), trim.abort_handle()];
+        let streams = Arc::new(Everywhere::new(config.streams_per_token_max, Arc::clone(&log)));
+        let keeper = Arc::clone(&streams);
+        let keep = runtime.spawn(async move { keeper.keep().await });
+        let tasks = vec![pump.abort_handle(), trim.abort_handle(), keep.abort_handle()];
         let shutdown = watch::Sender::new(None);
         let threads = Mutex::new(threads);
         let inner = Inner {
             admissions: Admissions::new(&config, metrics.connections.clone()),
-            streams: Counts::new(config.streams_per_token_max),
+            streams,
             in_flight: Budget::new(config.publish_bytes_in_flight_max),
             publishes_per_address: Rates::new(config.publishes_per_address),
             publishes_per_key: Rates::new(config.publishes_per_key),

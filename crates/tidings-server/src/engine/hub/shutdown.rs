@@ -130,6 +130,7 @@ impl Hub {
         if !joined.await.unwrap_or(false) {
             tracing::error!("a shard's thread has panicked");
         }
+        self.inner.streams.leave().await;
         self.inner.log.close().await;
     }
 }

@@ -37,6 +37,7 @@ impl Hub {
                 .inner
                 .streams
                 .enter(client)
+                .await
                 .map_err(|Full { max }| SubscribeError::TooMany { streams_max: max })?,
         };
         let place = place::find(&*self.inner.log, &self.inner.tail, &start, &selectors).await?;
