@@ -64,7 +64,7 @@ export function connect(
   port: Port,
   ended: AbortSignal,
 ): () => void {
-  const { headers: given, method, body, withCredentials, fatal = () => true, maxDelay = MAX_DELAY_MS } = options;
+  const { headers: given, withCredentials, fatal = () => true, maxDelay = MAX_DELAY_MS } = options;
   let { lastEventId = "", retry = RETRY_MS } = options;
   let attempt = new AbortController();
   /** Attempts that failed since the stream was last open. */
@@ -81,7 +81,6 @@ export function connect(
     while (!ended.aborted) {
       attempt = new AbortController();
       const { signal } = attempt;
-      let error: StreamError | null;
       watch(options.heartbeatTimeout);
       try {
         const response = await request(signal);
@@ -89,11 +88,7 @@ export function connect(
         const header = (name: string) => response.headers.get(name) as string;
         const type = header("Content-Type");
         if (status !== 200 || !/^text\/event-stream\s*(;|$)/i.test(type)) {
-          throw streamError(
-            `${status} ${type}`,
-            status,
-            +header("Retry-After") * 1_000,
-          );
+          throw streamError(`${status} ${type}`, status, +header("Retry-After") * 1_000);
         }
         watch(timeout ?? +header("Tidings-Heartbeat") * 1_000 * HEARTBEATS);
         failures = 0;
@@ -101,31 +96,31 @@ export function connect(
         lastEventId ||= header("Tidings-Cursor") ?? "";
         port.state(1);
         await read(response, signal);
-        error = streamError("The stream ended.");
+        throw streamError("The stream ended.");
       } catch (reason) {
-        error = signal.aborted ? signal.reason : reason;
-      }
-      watch();
-      // An answer that was refused has a body that nobody reads.
-      attempt.abort();
-      if (ended.aborted) return;
-      // Without an error somebody wants to reconnect.
-      if (!error) port.state(0);
-      else if (
-        (error.status && (fatal || isLasting)(error.status)) ||
-        error instanceof RangeError ||
-        // Anything else can't be fetched, however often.
-        !/^(http|blob|data)/.test(url) ||
-        // Nothing is greater than what is not defined.
-        failures >= (options.maxRetries as number)
-      ) {
-        return port.state(2, error);
-      } else {
-        // The jitter comes after the cap: a crowd that waits for long comes back spread out.
-        const spread = Math.max(retry, BACKOFF_MS_MIN) * 2 ** failures++;
-        const jitter = Math.random() * Math.min(maxDelay, spread);
-        port.state(0, error);
-        await sleep(Math.max(error.retryAfter || 0, retry + jitter));
+        const error: StreamError | null = signal.aborted ? signal.reason : reason;
+        watch();
+        // An answer that was refused has a body that nobody reads.
+        attempt.abort();
+        if (ended.aborted) return;
+        // Without an error somebody wants to reconnect.
+        if (!error) port.state(0);
+        else if (
+          (error.status && (fatal || isLasting)(error.status)) ||
+          error instanceof RangeError ||
+          // Anything else can't be fetched, however often.
+          !/^(http|blob|data)/.test(url) ||
+          // Nothing is greater than what is not defined.
+          failures >= (options.maxRetries as number)
+        ) {
+          return port.state(2, error);
+        } else {
+          // The jitter comes after the cap: a crowd that waits for long comes back spread out.
+          const spread = Math.max(retry, BACKOFF_MS_MIN) * 2 ** failures++;
+          const jitter = Math.random() * Math.min(maxDelay, spread);
+          port.state(0, error);
+          await sleep(Math.max(error.retryAfter || 0, retry + jitter));
+        }
       }
     }
   }
@@ -136,8 +131,8 @@ export function connect(
     // As UTF-8: a header's text is a character per byte. What is old here is in all engines.
     if (lastEventId) headers.set("Last-Event-ID", unescape(encodeURIComponent(lastEventId)));
     return (options.fetch ?? fetch)(url, {
-      method,
-      body,
+      // Method and body; what else there is, `fetch` does not know.
+      ...options,
       headers,
       signal,
       cache: "no-store",
@@ -156,8 +151,8 @@ export function connect(
         port.event(type, data, id, origin);
       },
       {
+        ...options,
         lastEventId,
-        bufferLimit: options.bufferLimit,
         onRetry(milliseconds) {
           retry = milliseconds;
         },
@@ -180,12 +175,11 @@ export function connect(
   function sleep(milliseconds: number): Promise<void> | undefined {
     if (ended.aborted) return undefined;
     return new Promise((resolve) => {
-      const timer = setTimeout(() => wake?.(), Math.min(milliseconds, TIMER_MS_MAX));
       wake = () => {
         clearTimeout(timer);
-        wake = undefined;
         resolve();
       };
+      const timer = setTimeout(wake, Math.min(milliseconds, TIMER_MS_MAX));
     });
   }
 
@@ -230,10 +224,7 @@ export function connect(
   })) {
     globalThis.addEventListener?.(type, act, { signal: ended, capture: true });
   }
-  ended.addEventListener("abort", () => {
-    attempt.abort();
-    wake?.();
-  });
+  ended.addEventListener("abort", again);
   void run();
 
   return again;

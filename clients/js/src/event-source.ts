@@ -82,10 +82,8 @@ export class EventSource<M extends object = AnyEvents> extends EventTarget {
           return this.#handlers[type]?.act ?? null;
         },
         set(this: EventSource, act: unknown) {
-          const handler: Handler = (this.#handlers[type] ??= {
-            act: null,
-            handleEvent: (event) => handler.act?.call(this, event),
-          });
+          const handler: Handler = (this.#handlers[type] ??= (event) =>
+            handler.act?.call(this, event));
           handler.act = typeof act === "function" ? (act as Handler["act"]) : null;
           // Adding it once more changes nothing: it keeps its place among those who listen.
           if (handler.act) this.addEventListener(type, handler);
@@ -102,7 +100,7 @@ export class EventSource<M extends object = AnyEvents> extends EventTarget {
    */
   constructor(url: string | URL, options: ConnectionOptions = {}, drive: Drive = connect) {
     super();
-    const { parse, signal, withCredentials = false } = options;
+    const { parse = (text) => text, signal, withCredentials = false } = options;
     const { document, location } = globalThis as Partial<typeof globalThis>;
     try {
       this.url = new URL(url, document?.baseURI ?? location?.href).href;
@@ -123,9 +121,9 @@ export class EventSource<M extends object = AnyEvents> extends EventTarget {
         }
       },
       event: (type, text, lastEventId, origin) => {
-        let data: unknown = text;
+        let data: unknown;
         try {
-          if (parse) data = parse(text);
+          data = parse(text);
         } catch (error) {
           // One bad event is no reason to end a stream.
           return port.state(this.#state, error as Error);
@@ -134,7 +132,7 @@ export class EventSource<M extends object = AnyEvents> extends EventTarget {
         this.dispatchEvent(event);
         for (const reader of this.#readers) {
           reader.push(event);
-          reader.wake();
+          reader.wake?.();
         }
       },
       isFull: () => [...this.#readers].some(({ length }) => length > BEHIND_MAX),
@@ -153,7 +151,7 @@ export class EventSource<M extends object = AnyEvents> extends EventTarget {
   close(): void {
     this.#state = 2;
     this.#life.abort();
-    for (const reader of this.#readers) reader.wake();
+    for (const reader of this.#readers) reader.wake?.();
   }
 
   /** Opens the stream anew, at once, where it is: with what headers are by now. */
@@ -168,7 +166,7 @@ export class EventSource<M extends object = AnyEvents> extends EventTarget {
    * @throws StreamError in the loop, when the stream ends for good by itself.
    */
   async *[Symbol.asyncIterator](): AsyncGenerator<MessageEvent<M[keyof M]>, void, undefined> {
-    const reader: Reader = Object.assign([], { wake() {} });
+    const reader: Reader = [];
     this.#readers.add(reader);
     try {
       for (;;) {
@@ -189,10 +187,10 @@ export class EventSource<M extends object = AnyEvents> extends EventTarget {
 }
 
 /** What an iteration has not taken yet, and how it is told of more. */
-type Reader = MessageEvent[] & { wake(): void };
+type Reader = MessageEvent[] & { wake?: () => void };
 
-interface Handler extends EventListenerObject {
-  act: ((event: Event) => unknown) | null;
+interface Handler extends EventListener {
+  act?: ((event: Event) => unknown) | null;
 }
 
 /**
