@@ -101,6 +101,20 @@ browserTest("a page that was offline comes back as soon as it is online", async 
   assert.deepEqual(tab.faults, []);
 });
 
+browserTest("window.stop() is no end: it can't be told from a network that broke", async (tools) => {
+  const hub = await tools.use(Hub.start({ flags: ["--retry", "100ms"] }));
+  const server = await tools.use(servePackage(localhost(hub)));
+  const tab = await tools.open(`${server.url}/client.html`);
+  const numbers = new Numbers(hub);
+  await isOpen(tab);
+  await numbers.publish("before");
+  await tab.until("it came", () => window.got.length === 1);
+  await tab.evaluate(() => window.stop());
+  await tab.until("the page knows", () => window.errors.length > 0);
+  await numbers.publish("after");
+  await numbers.checkAll(tab);
+});
+
 browserTest("a page that was frozen and woken has missed nothing", async (tools) => {
   const hub = await tools.use(Hub.start({ flags: ["--retry", "100ms"] }));
   const server = await tools.use(servePackage(localhost(hub)));

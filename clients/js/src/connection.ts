@@ -36,7 +36,7 @@ export interface ConnectionOptions {
   /**
    * Which answers that are no stream end it for good: as you say by the status, which is 200 where
    * the answer is of another type; `false` for those that will not pass by themselves (not 408,
-   * 429, 500 and more). Without it, all: that is the standard.
+   * 425, 429, 500 and more). Without it, all: that is the standard.
    */
   fatal?: false | ((status: number) => boolean);
   /** Characters that an event may have. */
@@ -55,7 +55,7 @@ const BEHIND_MS = 20;
 const TIMER_MS_MAX = 1e9;
 
 /** All but what passes: being too early or too many, and what servers suffer from. */
-const isLasting = (status: number): boolean => status < 500 && status !== 408 && status !== 429;
+const isLasting = (status: number): boolean => status < 500 && ![408, 425, 429].includes(status);
 
 /** The driver of a connection of one's own: see `Drive`. */
 export function connect(

@@ -194,7 +194,7 @@ interface Handler extends EventListener {
 }
 
 /**
- * An `EventSource` that keeps on: statuses that pass (408, 429, 500 and more) don't end it.
+ * An `EventSource` that keeps on: statuses that pass (408, 425, 429, 500 and more) don't end it.
  *
  * @throws DOMException `SyntaxError` when the URL can't be parsed.
  */

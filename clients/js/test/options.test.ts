@@ -73,6 +73,21 @@ describe("the request", () => {
   });
 });
 
+test("C15 a stream that is there already is read to its end", async () => {
+  const stream = new Blob(["id: 1\ndata: a\n\ndata: b\n\ndata: cut"]).stream();
+  const source = createEventSource("about:event-stream", {
+    fetch: async () => new Response(stream, { headers: { "Content-Type": "text/event-stream" } }),
+    maxRetries: 0,
+  });
+  const record = new Record(source);
+  await record.until("error 2");
+  expect(record.steps).toEqual(["open 1", "message", "message", "error 2"]);
+  expect(record.events.map(({ data, lastEventId, origin }) => [data, lastEventId, origin])).toEqual([
+    ["a", "1", "null"],
+    ["b", "1", "null"],
+  ]);
+});
+
 describe("coming back", () => {
   test("retry of the stream counts, at its line", async () => {
     const server = await Scripted.start(ending("retry: 1\ndata: cut"), stream());

@@ -88,7 +88,7 @@ describe("C3 the answer's type", () => {
 });
 
 describe("C4 and C7 other statuses", () => {
-  test.each([201, 202, 204, 205, 210, 299, 304, 400, 404, 410, 429, 500, 503])(
+  test.each([201, 202, 204, 205, 210, 299, 304, 400, 404, 410, 425, 429, 500, 503])(
     "%i ends the standard's source",
     async (code) => {
       const server = await Scripted.start(status(code), stream("data: no\n\n"));
@@ -107,7 +107,7 @@ describe("C4 and C7 other statuses", () => {
     expect(server.requests).toHaveLength(1);
   });
 
-  test.each([408, 429, 500, 502, 503, 504])("%i passes", async (code) => {
+  test.each([408, 425, 429, 500, 502, 503, 504])("%i passes", async (code) => {
     const server = await Scripted.start(status(code), stream("data: a\n\n"));
     const record = new Record(createEventSource(server.url, SOON));
     await record.until("message");
