@@ -2,9 +2,12 @@
 //! Knows nothing of what a server adds.
 //!
 //! `cargo run --release -p tidings-log --example append_rate [DIRECTORY]`: the directory should
-//! be on the disk that is to be measured. With `--features redis` and an address as the second
-//! argument, the log in that server is measured too, under a prefix of its own. One event per
-//! append, 256 bytes of data, a thousand topics; two seconds each.
+//! be on the disk that is to be measured. One event per append, 256 bytes of data, a thousand
+//! topics; two seconds each.
+//!
+//! With `--features redis` and an address (`redis://127.0.0.1:6379`) instead of the directory, the
+//! log in that server is measured, under a prefix of its own, and the server's CPU for each event;
+//! and before and after what `redis-benchmark` appends there of entries of the same size.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -19,12 +22,17 @@ const TIME: Duration = Duration::from_secs(2);
 
 #[tokio::main(flavor = "multi_thread", worker_threads = 2)]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let directory = std::env::args().nth(1).map_or_else(std::env::temp_dir, PathBuf::from);
+    let argument = std::env::args().nth(1);
+    #[cfg(feature = "redis")]
+    if let Some(address) = argument.as_deref().filter(|text| text.starts_with("redis://")) {
+        return in_redis::measure(address).await;
+    }
+    let directory = argument.map_or_else(std::env::temp_dir, PathBuf::from);
     let directory = directory.join(format!("append-rate-{}", std::process::id()));
     println!("{:<16} {:>10} {:>10} {:>10}", "events/s with", "1", "64", "1024");
     let mut line = format!("{:<16}", "memory");
     for waiting in [1, 64, 1024] {
-        line += &format!(" {:>10.0}", rate(Memory::default(), waiting).await);
+        line += &format!(" {:>10.0}", rate(Memory::default(), waiting).await.0);
     }
     println!("{line}");
     for sync in ["always", "interval:100ms", "never"] {
@@ -32,29 +40,87 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         for waiting in [1, 64, 1024] {
             let sync: SyncPolicy = sync.parse()?;
             let log = Disk::open(DiskOptions { sync, ..DiskOptions::new(&directory) })?;
-            line += &format!(" {:>10.0}", rate(log, waiting).await);
+            line += &format!(" {:>10.0}", rate(log, waiting).await.0);
             std::fs::remove_dir_all(&directory)?;
-        }
-        println!("{line}");
-    }
-    #[cfg(feature = "redis")]
-    if let Some(address) = std::env::args().nth(2) {
-        use tidings_log::{Redis, RedisOptions};
-        let mut line = format!("{:<16}", "redis");
-        for waiting in [1, 64, 1024] {
-            let options = RedisOptions {
-                prefix: format!("append-rate:{}", std::process::id()).parse()?,
-                ..RedisOptions::new(address.parse()?)
-            };
-            line += &format!(" {:>10.0}", rate(Redis::open(options).await?, waiting).await);
         }
         println!("{line}");
     }
     Ok(())
 }
 
-/// Events a second while so many tasks append one after the other.
-async fn rate(log: impl Log, waiting: usize) -> f64 {
+#[cfg(feature = "redis")]
+mod in_redis {
+    use std::error::Error;
+    use std::process::Command;
+
+    use redis::{Client, ConnectionAddr, InfoDict};
+    use tidings_log::{Redis, RedisOptions};
+
+    use super::rate;
+
+    const WAITING: [usize; 3] = [1, 64, 1024];
+
+    /// Entries of 256 bytes and what an event has beside its data.
+    const ENTRY_BYTES: usize = 290;
+    const ENTRIES: u32 = 500_000;
+
+    pub(super) async fn measure(address: &str) -> Result<(), Box<dyn Error>> {
+        let client = Client::open(address)?;
+        let before = limit(&client)?;
+        let (mut rates, mut prices) =
+            (format!("{:<16}", "redis"), format!("{:<16}", "  its µs each"));
+        for waiting in WAITING {
+            let options = RedisOptions {
+                prefix: format!("append-rate:{}:{waiting}", std::process::id()).parse()?,
+                ..RedisOptions::new(address.parse()?)
+            };
+            let log = Redis::open(options).await?;
+            let start = cpu_us(&client)?;
+            let (rate, events) = rate(log, waiting).await;
+            rates += &format!(" {rate:>10.0}");
+            prices += &format!(" {:>10.2}", (cpu_us(&client)? - start) / events as f64);
+        }
+        let after = limit(&client)?;
+        println!("{:<16} {:>10} {:>10} {:>10}", "events/s with", "1", "64", "1024");
+        println!("{rates}\n{prices}");
+        for (rate, price) in [before, after] {
+            println!(
+                "redis-benchmark -P 64 XADD: {rate:.0} entries/s, {price:.2} µs of the server"
+            );
+        }
+        Ok(())
+    }
+
+    /// What the server has run so far.
+    fn cpu_us(client: &Client) -> Result<f64, Box<dyn Error>> {
+        let info: InfoDict = redis::cmd("INFO").arg("cpu").query(&mut client.get_connection()?)?;
+        let seconds = |name| info.get::<f64>(name).ok_or("the server does not tell its CPU");
+        Ok((seconds("used_cpu_sys")? + seconds("used_cpu_user")?) * 1e6)
+    }
+
+    /// Entries a second, and the server's CPU for each.
+    fn limit(client: &Client) -> Result<(f64, f64), Box<dyn Error>> {
+        let ConnectionAddr::Tcp(host, port) = client.get_connection_info().addr() else {
+            return Err("redis-benchmark is run without TLS only".into());
+        };
+        let (port, entries) = (port.to_string(), ENTRIES.to_string());
+        let data = "x".repeat(ENTRY_BYTES);
+        let before = cpu_us(client)?;
+        let output = Command::new("redis-benchmark")
+            .args(["-h", host, "-p", &port, "-P", "64", "-n", &entries, "--csv"])
+            .args(["XADD", "append-rate", "*", "e", &data])
+            .output()?;
+        let price = (cpu_us(client)? - before) / f64::from(ENTRIES);
+        let text = String::from_utf8_lossy(&output.stdout);
+        let rate = text.lines().last().and_then(|line| line.split("\",\"").nth(1)?.parse().ok());
+        redis::cmd("DEL").arg("append-rate").exec(&mut client.get_connection()?)?;
+        Ok((rate.ok_or("redis-benchmark did not say its rate")?, price))
+    }
+}
+
+/// Events a second while so many tasks append one after the other; and how many it
+/// were in all.
+async fn rate(log: impl Log, waiting: usize) -> (f64, u64) {
     let log = Arc::new(log);
     let done = Arc::new(AtomicU64::new(0));
     let events: Arc<Vec<Event>> = Arc::new((0..1000).map(event).collect());
@@ -77,9 +143,10 @@ async fn rate(log: impl Log, waiting: usize) -> f64 {
     for task in tasks {
         task.await.expect("no task failed");
     }
-    let rate = done.load(Ordering::Relaxed) as f64 / start.elapsed().as_secs_f64();
+    let events = done.load(Ordering::Relaxed);
+    let rate = events as f64 / start.elapsed().as_secs_f64();
     log.close().await;
-    rate
+    (rate, events)
 }
 
 fn event(number: usize) -> Event {
