@@ -11,6 +11,7 @@ use std::sync::Arc;
 use futures_util::stream::{FuturesOrdered, StreamExt};
 use tidings_core::limits::{IDEMPOTENCY_KEYS_MAX, IDEMPOTENCY_TIME_MAX};
 use tokio::sync::mpsc;
+use tokio::task::yield_now;
 use tokio::time::sleep;
 
 use super::engine::Shared;
@@ -135,6 +136,10 @@ impl Writer {
                         closed = true;
                         continue;
                     };
+                    // Publishers who were answered together come back one after the other, and
+                    // the first would get a group of its own: all that are ready have their turn
+                    // before.
+                    yield_now().await;
                     if let Some(group) = self.gather(waiting) {
                         answers.push_back(self.send(link.clone(), &group));
                         self.under_way.push_back(group);

@@ -38,7 +38,8 @@ local function flush()
     return
   end
   local id = digits(first) .. '-' .. digits(next - first)
-  local body = table.concat(parts)
+  -- A single part is most of it, and large: it is not copied once more.
+  local body = #parts == 1 and parts[1] or table.concat(parts)
   if #ids > 0 then
     redis.call('XADD', LOG, id, 't', last, 'm', latest, 'b', weight, 'p', print, 'a', before,
       'e', body, 'i', table.concat(ids))
