@@ -352,6 +352,10 @@ pub const TAIL_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Frames kept ready in memory behind the tail.
 pub const TAIL_EVENTS_MAX: usize = 128 * 1024;
 
+/// Bytes of one step back through the log, as a hub that starts fills its tail: few steps, and
+/// little is read in vain where the last one does not fit.
+pub const FILL_BYTES: usize = 1024 * 1024;
+
 // ---- The log ---------------------------------------------------------------------------------
 
 /// What a log keeps, in bytes (default; a setting).

@@ -7,6 +7,7 @@
 
 mod body;
 mod connections;
+mod fill;
 mod hub;
 mod inbox;
 mod lifetime;

@@ -56,6 +56,11 @@ impl Tail {
         (ring.incarnation, ring.next)
     }
 
+    /// The position of the oldest.
+    pub(crate) fn first(&self) -> Position {
+        self.ring.read().first
+    }
+
     /// The log is another one now, whose next event stands at `next`.
     pub(crate) fn replace(&self, incarnation: Incarnation, next: Position) {
         *self.ring.write() =
@@ -81,6 +86,31 @@ impl Tail {
             ring.bytes -= oldest.frame.chunk().len();
             ring.first = oldest.position.next();
         }
+    }
+
+    /// Adds events of this log that come right before `end`, the newest first. `false`: they do
+    /// not all fit, or the oldest one here is another by now.
+    pub(crate) fn push_front(
+        &self,
+        incarnation: Incarnation,
+        end: Position,
+        events: VecDeque<Arc<Delivery>>,
+    ) -> bool {
+        let mut ring = self.ring.write();
+        if ring.incarnation != incarnation || ring.first != end {
+            return false;
+        }
+        for delivery in events.into_iter().rev() {
+            let bytes = ring.bytes + delivery.frame.chunk().len();
+            let fits = bytes <= self.bytes_max && ring.events.len() < TAIL_EVENTS_MAX;
+            if !fits || delivery.position.next() != ring.first {
+                return false;
+            }
+            ring.bytes = bytes;
+            ring.first = delivery.position;
+            ring.events.push_front(delivery);
+        }
+        true
     }
 
     /// Puts at most `events_max` events of this log from `head` on into `run`.
@@ -231,6 +261,22 @@ mod tests {
         assert!(matches!(take(6, 64, &mut run), Run::Gap(Position(7))));
         assert!(matches!(take(7, 2, &mut run), Run::Events));
         assert_eq!(run.len(), 2);
+    }
+
+    #[test]
+    fn is_filled_from_its_front_as_far_as_there_is_room() {
+        let events = |range: std::ops::Range<u64>| range.map(|at| delivery(at, "odd")).collect();
+        let frame = delivery(5, "odd").frame.chunk().len();
+        let tail = tail(7..9, 5 * frame);
+        let fill = |end, range| tail.push_front(incarnation(), Position(end), events(range));
+        assert!(fill(7, 5..7), "both fit");
+        assert!(!fill(7, 3..7), "the oldest is 5 by now");
+        assert!(!fill(5, 2..4), "4 is missing");
+        assert!(!fill(5, 2..5), "one has room");
+        assert_eq!(tail.first(), Position(4));
+        assert_eq!(page(&tail, 4, "*"), Some((vec![4, 5, 6, 8], 9)), "7 is private");
+        let other: Incarnation = "00000000".parse().unwrap();
+        assert!(!tail.push_front(other, Position(4), events(3..4)), "of another log");
     }
 
     #[test]

@@ -18,6 +18,7 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
+use super::fill::fill;
 use super::inbox::{Inbox, Input};
 use super::lifetime::UnderWay;
 use super::pump::{pump, trim};
@@ -80,12 +81,13 @@ impl Hub {
             threads.push(thread);
         }
         let follow = log.follow(next);
+        let fill = runtime.spawn(fill(Arc::clone(&log), Arc::clone(&tail)));
         let pump = runtime.spawn(pump(follow, Arc::clone(&tail), shards.clone()));
         let trim = runtime.spawn(trim(Arc::clone(&log), Arc::clone(&metrics)));
         let streams = Arc::new(Everywhere::new(config.streams_per_token_max, Arc::clone(&log)));
         let keeper = Arc::clone(&streams);
         let keep = runtime.spawn(async move { keeper.keep().await });
-        let tasks = vec![pump.abort_handle(), trim.abort_handle(), keep.abort_handle()];
+        let tasks = [fill, pump, trim, keep].map(|task| task.abort_handle()).to_vec();
         let shutdown = watch::Sender::new(None);
         let threads = Mutex::new(threads);
         let inner = Inner {
