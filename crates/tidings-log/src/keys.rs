@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use tidings_core::cursor::{Position, Timestamp};
+use tidings_core::cursor::{Fingerprint, Position, Timestamp};
 use tidings_core::event::{Event, IdempotencyKey};
 use tidings_core::limits::{IDEMPOTENCY_KEYS_MAX, IDEMPOTENCY_TIME_MAX};
 
@@ -18,12 +18,15 @@ pub(crate) struct Keys {
     order: VecDeque<(Position, IdempotencyKey)>,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Use {
-    position: Position,
-    time: Timestamp,
-    /// Of the event. The event itself may be a megabyte.
-    fingerprint: u64,
+/// What a key was used for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Use {
+    pub(crate) position: Position,
+    /// Of the event at its position, where events have them.
+    pub(crate) print: Option<Fingerprint>,
+    pub(crate) time: Timestamp,
+    /// Of what the event says. The event itself may be a megabyte.
+    pub(crate) fingerprint: u64,
 }
 
 impl Keys {
@@ -49,12 +52,13 @@ impl Keys {
                     }
                     answers.push(Appended {
                         position: known.position,
-                        print: None,
+                        print: known.print,
                         repeated: true,
                     });
                     continue;
                 }
-                here.insert(key, Use { position: next, time: append.time, fingerprint });
+                let own = Use { position: next, print: None, time: append.time, fingerprint };
+                here.insert(key, own);
             }
             answers.push(Appended { position: next, print: None, repeated: false });
             next = next.next();
@@ -70,8 +74,14 @@ impl Keys {
         time: Timestamp,
         event: &Event,
     ) {
-        let fingerprint = fingerprint(event);
-        self.uses.insert(key.clone(), Use { position, time, fingerprint });
+        let content = fingerprint(event);
+        self.remember_use(key, Use { position, print: None, time, fingerprint: content });
+    }
+
+    /// The same, where the event may not be at hand.
+    pub(crate) fn remember_use(&mut self, key: &IdempotencyKey, new: Use) {
+        let position = new.position;
+        self.uses.insert(key.clone(), new);
         self.order.push_back((position, key.clone()));
         while self.order.len() > IDEMPOTENCY_KEYS_MAX {
             self.forget_first();

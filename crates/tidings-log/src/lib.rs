@@ -14,10 +14,12 @@ pub mod conformance;
 mod disk;
 mod keys;
 mod memory;
+#[cfg(feature = "nats")]
+mod nats;
 mod page;
 #[cfg(feature = "redis")]
 mod redis;
-#[cfg(feature = "redis")]
+#[cfg(any(feature = "nats", feature = "redis"))]
 mod remote;
 mod shares;
 
@@ -26,6 +28,7 @@ mod shares;
 pub use disk::fuzzing;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use tidings_core::cursor::{Fingerprint, Incarnation, Position, Timestamp};
@@ -33,6 +36,11 @@ use tidings_core::event::{Event, EventId, IdempotencyKey};
 use tidings_core::limits::APPEND_TIME_MAX;
 use tidings_core::topic::Selectors;
 
+#[cfg(feature = "nats")]
+pub use self::nats::{
+    Nats, NatsAddress, NatsAddressError, NatsCredentials, NatsDomain, NatsError, NatsNameError,
+    NatsOptions, NatsStream,
+};
 #[cfg(feature = "redis")]
 pub use self::redis::{
     Redis, RedisAddress, RedisAddressError, RedisError, RedisOptions, RedisPrefix, RedisPrefixError,
@@ -130,6 +138,18 @@ pub trait Log: Send + Sync + 'static {
     /// Finishes what is under way, makes all of it durable and lets go of files and locks.
     /// Appends answer [`AppendError::Closed`] from now on. Calling it twice is fine.
     async fn close(&self);
+}
+
+/// What a log for many nodes can do for them beside keeping events.
+#[async_trait]
+pub trait Claims: Send + Sync + 'static {
+    /// Claims a name for a time among all who use this log: `true` for the first of them. Of
+    /// several at the same time one is the first. It may stay claimed for longer, by minutes.
+    /// Cancelled, it may have been claimed.
+    ///
+    /// # Errors
+    /// [`ReadError::Failed`] only, where the server does not answer, or the time is too long.
+    async fn claim(&self, name: &str, time: Duration) -> Result<bool, ReadError>;
 }
 
 /// What [`Log::follow`] gives.

@@ -395,7 +395,12 @@ fn event_cost(event: &tidings_core::event::Event) -> u64 {
 /// The standard library seeds its hash tables from the system's random numbers, which saves us a
 /// dependency: an incarnation has to be different, not secret.
 pub(crate) fn random_incarnation() -> Incarnation {
-    Incarnation::from_random(RandomState::new().hash_one("incarnation"))
+    Incarnation::from_random(random_number())
+}
+
+/// The same chance, as a number.
+pub(crate) fn random_number() -> u64 {
+    RandomState::new().hash_one("incarnation")
 }
 
 /// As random, and as little secret.

@@ -65,6 +65,12 @@ const DEBIAN: &[Debian] = &[
         services: &[],
     },
     Debian {
+        package: "nats-server",
+        why: "the tests of the log in NATS start servers of their own",
+        present: || find_program("nats-server").is_some(),
+        services: &["nats-server"],
+    },
+    Debian {
         package: "redis-server",
         why: "the tests of the log in Redis start servers of their own",
         present: || find_program("redis-server").is_some(),

@@ -54,7 +54,8 @@ use crate::remote::{
     ANSWER_TIME_MAX, Backoff, Door, Follower, Held, OPEN_TIME_MAX, RETRY_PAUSE_MAX, RETRY_PAUSE_MIN,
 };
 use crate::{
-    Append, AppendError, Appended, Bounds, Follow, Log, Mark, Page, Read, ReadError, Shares, Usage,
+    Append, AppendError, Appended, Bounds, Claims, Follow, Log, Mark, Page, Read, ReadError,
+    Shares, Usage,
 };
 
 pub use self::options::{
@@ -106,15 +107,6 @@ impl Redis {
         let writer = tokio::sync::Mutex::new(Some(tokio::spawn(writer.run())));
         Ok(Self { shared, reader, door, listener, writer })
     }
-
-    /// Claims a name for a time among all who use this log: `true` for the first of them. Of
-    /// several at the same time one is the first. Cancelled, it may have been claimed.
-    ///
-    /// # Errors
-    /// [`ReadError::Failed`] only, where the server does not answer.
-    pub async fn claim(&self, name: &str, time: Duration) -> Result<bool, ReadError> {
-        self.reader.claim(name, time).await
-    }
 }
 
 async fn first_contact(dialer: &Dialer, keys: &Keys) -> Result<(Held, String), Fault> {
@@ -140,6 +132,13 @@ impl Drop for Redis {
         if let Some(writer) = self.writer.get_mut().take() {
             writer.abort();
         }
+    }
+}
+
+#[async_trait]
+impl Claims for Redis {
+    async fn claim(&self, name: &str, time: Duration) -> Result<bool, ReadError> {
+        self.reader.claim(name, time).await
     }
 }
 
@@ -182,16 +181,9 @@ impl Log for Redis {
     }
 
     async fn fingerprint(&self, position: Position) -> Result<Option<Fingerprint>, ReadError> {
-        let known = {
-            let state = self.shared.state.lock();
-            if position >= state.held.next {
-                return Ok(None);
-            }
-            state.print(position)
-        };
-        match known {
+        match self.shared.print(position) {
             None => self.reader.fingerprint(position).await,
-            known => Ok(known),
+            Some(known) => Ok(known),
         }
     }
 
@@ -226,12 +218,7 @@ impl Log for Redis {
     }
 
     fn health(&self) -> Result<(), String> {
-        let state = self.shared.state.lock();
-        match state.deaf.as_ref().or(state.mute.as_ref()) {
-            Some(reason) => Err(reason.clone()),
-            None if state.closed => Err(AppendError::Closed.to_string()),
-            None => Ok(()),
-        }
+        self.shared.health()
     }
 
     fn usage(&self) -> Usage {

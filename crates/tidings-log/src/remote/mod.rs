@@ -7,6 +7,8 @@ mod follow;
 mod format;
 mod shared;
 mod sizes;
+#[cfg(test)]
+pub(crate) mod testing;
 
 pub(crate) use self::backoff::Backoff;
 pub(crate) use self::door::{Door, Waiting, batch_bytes, late};
@@ -14,6 +16,6 @@ pub(crate) use self::follow::{Follower, Pages};
 pub(crate) use self::format::{Entry, encode, event_bytes};
 pub(crate) use self::shared::{Held, Shared};
 pub(crate) use self::sizes::{
-    ANSWER_TIME_MAX, EVENT_OVERHEAD_BYTES, OPEN_TIME_MAX, RETRY_PAUSE_MAX, RETRY_PAUSE_MIN,
-    SCANS_MAX,
+    ANSWER_TIME_MAX, BATCH_BYTES_MAX, EVENT_OVERHEAD_BYTES, OPEN_TIME_MAX, RETRY_PAUSE_MAX,
+    RETRY_PAUSE_MIN, SCANS_MAX,
 };

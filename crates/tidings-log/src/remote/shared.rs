@@ -9,7 +9,7 @@ use tidings_core::cursor::{Fingerprint, Incarnation, Position};
 use tokio::sync::watch;
 
 use super::sizes::RECENT_BYTES_MAX;
-use crate::{Bounds, Record, Usage};
+use crate::{AppendError, Bounds, Record, Usage};
 
 /// What the server says of the log.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -124,9 +124,28 @@ impl<E> Shared<E> {
         Bounds { incarnation, oldest, next }
     }
 
+    /// The fingerprint of the event at a position, if it is in memory, or there is none.
+    pub(crate) fn print(&self, position: Position) -> Option<Option<Fingerprint>> {
+        let state = self.state.lock();
+        if position >= state.held.next {
+            return Some(None);
+        }
+        state.print(position).map(Some)
+    }
+
     pub(crate) fn usage(&self) -> Usage {
         let held = self.state.lock().held;
         Usage { events: held.next.0.saturating_sub(held.oldest.0), bytes: held.bytes }
+    }
+
+    /// Whether the log takes appends and hears of them; if not, why.
+    pub(crate) fn health(&self) -> Result<(), String> {
+        let state = self.state.lock();
+        match state.deaf.as_ref().or(state.mute.as_ref()) {
+            Some(reason) => Err(reason.clone()),
+            None if state.closed => Err(AppendError::Closed.to_string()),
+            None => Ok(()),
+        }
     }
 
     pub(crate) fn incarnation(&self) -> Incarnation {

@@ -60,6 +60,16 @@ pub(crate) struct Settings {
     pub(crate) log: Keep,
     pub(crate) log_format: LogFormat,
     pub(crate) log_level: String,
+    #[cfg(feature = "nats")]
+    pub(crate) nats_ca: Option<PathBuf>,
+    #[cfg(feature = "nats")]
+    pub(crate) nats_credentials: Option<PathBuf>,
+    #[cfg(feature = "nats")]
+    pub(crate) nats_domain: Option<tidings_log::NatsDomain>,
+    #[cfg(feature = "nats")]
+    pub(crate) nats_replicas: usize,
+    #[cfg(feature = "nats")]
+    pub(crate) nats_stream: tidings_log::NatsStream,
     pub(crate) proxy_protocol: bool,
     pub(crate) publish_bytes_in_flight_max: usize,
     pub(crate) publishes_per_address: Rate,
@@ -110,6 +120,16 @@ impl Default for Settings {
             log: Keep::Disk("./tidings-data".into()),
             log_format: LogFormat::Human,
             log_level: "info".into(),
+            #[cfg(feature = "nats")]
+            nats_ca: None,
+            #[cfg(feature = "nats")]
+            nats_credentials: None,
+            #[cfg(feature = "nats")]
+            nats_domain: None,
+            #[cfg(feature = "nats")]
+            nats_replicas: 1,
+            #[cfg(feature = "nats")]
+            nats_stream: tidings_log::NatsStream::default(),
             proxy_protocol: false,
             publish_bytes_in_flight_max: hub.publish_bytes_in_flight_max,
             publishes_per_address: hub.publishes_per_address,
@@ -151,6 +171,8 @@ impl Settings {
         self.keep_bytes.unwrap_or(match self.log {
             Keep::Disk(_) => limits::LOG_BYTES_MAX,
             Keep::Memory => limits::MEMORY_LOG_BYTES_MAX,
+            #[cfg(feature = "nats")]
+            Keep::Nats(_) => limits::LOG_BYTES_MAX,
             #[cfg(feature = "redis")]
             Keep::Redis(_) => limits::LOG_BYTES_MAX,
         })

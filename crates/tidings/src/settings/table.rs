@@ -149,9 +149,10 @@ pub(crate) static TABLE: &[Setting] = &[
         shape: Shape::One("WHERE"),
         scope: Scope::ServeAndDemo,
         help: "Where events are kept: disk:PATH (a directory, made if it is not there), memory \
-               (forgotten at exit), or redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE] (rediss by \
+               (forgotten at exit), redis://[USER:PASSWORD@]HOST[:PORT][/DATABASE] (rediss by \
                TLS; redis+unix:///PATH; redis+sentinel://HOST,HOST/NAME asks Sentinels, \
-               redis+cluster://HOST,HOST a Redis Cluster), where many nodes are one hub",
+               redis+cluster://HOST,HOST a Redis Cluster) or \
+               nats://[USER:PASSWORD@]HOST[:PORT],HOST… (tls by TLS), where many nodes are one hub",
         read: |settings, values| read_one(&mut settings.log, values, values::keep),
         show: |settings| settings.log.to_string(),
     },
@@ -211,6 +212,68 @@ pub(crate) static TABLE: &[Setting] = &[
         },
         show: |settings| {
             settings.redis_ca.as_ref().map_or_else(String::new, |path| path.display().to_string())
+        },
+    },
+    #[cfg(feature = "nats")]
+    Setting {
+        key: "nats-stream",
+        shape: Shape::One("NAME"),
+        scope: Scope::Serve,
+        help: "The log's stream in NATS: nodes with the same are one hub",
+        read: |settings, values| {
+            read_one(&mut settings.nats_stream, values, |text| {
+                text.parse().map_err(|error: tidings_log::NatsNameError| error.to_string())
+            })
+        },
+        show: |settings| settings.nats_stream.to_string(),
+    },
+    #[cfg(feature = "nats")]
+    Setting {
+        key: "nats-replicas",
+        shape: Shape::One("N"),
+        scope: Scope::Serve,
+        help: "NATS servers that keep the stream, 1, 3 or 5; counts when the stream is made",
+        read: |settings, values| {
+            read_one(&mut settings.nats_replicas, values, |text| match text.parse() {
+                Ok(replicas @ (1 | 3 | 5)) => Ok(replicas),
+                _ => Err(format!("\"{text}\" is no number of servers: 1, 3 or 5")),
+            })
+        },
+        show: |settings| settings.nats_replicas.to_string(),
+    },
+    #[cfg(feature = "nats")]
+    Setting {
+        key: "nats-credentials",
+        shape: Shape::One("FILE"),
+        scope: Scope::Serve,
+        help: "The credentials of this node's user in NATS, as nsc writes them (.creds)",
+        read: |settings, values| read_one(&mut settings.nats_credentials, values, values::path),
+        show: |settings| values::path_text(settings.nats_credentials.as_ref()),
+    },
+    #[cfg(feature = "nats")]
+    Setting {
+        key: "nats-ca",
+        shape: Shape::One("FILE"),
+        scope: Scope::Serve,
+        help: "The certificate authority of a tls:// server of NATS, as PEM; the system's own unless \
+               set",
+        read: |settings, values| read_one(&mut settings.nats_ca, values, values::path),
+        show: |settings| values::path_text(settings.nats_ca.as_ref()),
+    },
+    #[cfg(feature = "nats")]
+    Setting {
+        key: "nats-domain",
+        shape: Shape::One("NAME"),
+        scope: Scope::Serve,
+        help: "The JetStream domain that the stream is in, if not the server's own",
+        read: |settings, values| {
+            read_one(&mut settings.nats_domain, values, |text| {
+                let parsed = (!text.is_empty()).then(|| text.parse()).transpose();
+                parsed.map_err(|error: tidings_log::NatsNameError| error.to_string())
+            })
+        },
+        show: |settings| {
+            settings.nats_domain.as_ref().map_or_else(String::new, ToString::to_string)
         },
     },
     Setting {

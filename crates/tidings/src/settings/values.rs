@@ -8,6 +8,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use bytesize::ByteSize;
+#[cfg(feature = "nats")]
+use tidings_log::{NatsAddress, NatsAddressError};
 #[cfg(feature = "redis")]
 use tidings_log::{RedisAddress, RedisAddressError};
 use tidings_server::config::Rate;
@@ -36,6 +38,9 @@ pub(crate) enum Keep {
     Disk(PathBuf),
     /// In memory.
     Memory,
+    /// In NATS JetStream.
+    #[cfg(feature = "nats")]
+    Nats(NatsAddress),
     /// In a Redis server.
     #[cfg(feature = "redis")]
     Redis(RedisAddress),
@@ -46,8 +51,23 @@ impl fmt::Display for Keep {
         match self {
             Self::Disk(path) => write!(f, "disk:{}", path.display()),
             Self::Memory => f.write_str("memory"),
+            #[cfg(feature = "nats")]
+            Self::Nats(address) => address.fmt(f),
             #[cfg(feature = "redis")]
             Self::Redis(address) => address.fmt(f),
+        }
+    }
+}
+
+impl Keep {
+    /// Whether other nodes may use the same log.
+    pub(crate) fn is_shared(&self) -> bool {
+        match self {
+            Self::Disk(_) | Self::Memory => false,
+            #[cfg(feature = "nats")]
+            Self::Nats(_) => true,
+            #[cfg(feature = "redis")]
+            Self::Redis(_) => true,
         }
     }
 }
@@ -190,16 +210,19 @@ pub(super) fn keep(text: &str) -> Result<Keep, String> {
         }
         #[cfg(not(feature = "redis"))]
         Some((scheme, _)) if scheme.starts_with("redis") => {
-            Err("this build keeps events on disk or in memory only: disk:PATH or memory".into())
+            Err("this build has no log in Redis: build it with the feature redis".into())
         }
-        Some(("nats", _)) => {
-            Err("this build has no log in NATS: write redis://HOST:PORT for many \
-                                  nodes, disk:PATH or memory for one"
-                .into())
+        #[cfg(feature = "nats")]
+        Some(("nats" | "nats+tls" | "tls", _)) => {
+            text.parse().map(Keep::Nats).map_err(|error: NatsAddressError| error.to_string())
+        }
+        #[cfg(not(feature = "nats"))]
+        Some(("nats" | "nats+tls" | "tls", _)) => {
+            Err("this build has no log in NATS: build it with the feature nats".into())
         }
         _ => Err(format!(
             "\"{text}\" is no place for events: write disk:PATH, such as disk:./tidings-data, \
-             memory, or redis://HOST:PORT"
+             memory, redis://HOST:PORT, or nats://HOST:PORT"
         )),
     }
 }

@@ -7,8 +7,8 @@ use tokio::time::timeout;
 
 use super::*;
 use crate::FollowError;
-use crate::redis::tests::proxy::Proxy;
 use crate::redis::tests::server::options;
+use crate::remote::testing::Proxy;
 
 /// After so long, something hangs.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -3,7 +3,6 @@
 mod cluster;
 mod faults;
 mod lost;
-mod proxy;
 mod sentinels;
 mod server;
 

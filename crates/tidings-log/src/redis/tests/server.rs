@@ -1,13 +1,13 @@
 //! A redis-server for one test, on a free port, and what can be done to it.
 //! Knows nothing of the log.
 
-use std::net::{Ipv4Addr, TcpListener};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
 use crate::redis::{RedisAddress, RedisOptions};
+pub(super) use crate::remote::testing::free_port;
 
 /// After so long, something hangs.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -101,18 +101,4 @@ pub(super) fn options(port: u16, user: &str) -> RedisOptions {
     let address: RedisAddress =
         format!("redis://{user}127.0.0.1:{port}").parse().expect("an address");
     RedisOptions::new(address)
-}
-
-/// A port that nobody has. A server that comes back needs one that the system does not give out
-/// to somebody else meanwhile.
-pub(super) fn free_port() -> u16 {
-    use std::sync::atomic::{AtomicU16, Ordering};
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    loop {
-        let offset = u32::from(NEXT.fetch_add(1, Ordering::Relaxed)) * 7 + std::process::id() * 13;
-        let port = 10_000 + (offset % 5_000) as u16;
-        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
-            return port;
-        }
-    }
 }

@@ -7,7 +7,7 @@ use tidings_server::auth::Access;
 
 use super::SharedTickets;
 use crate::exit::Usage;
-use crate::settings::{Keep, Settings};
+use crate::settings::Settings;
 
 /// Reads the files with keys. Where many nodes are one hub, the uses of tickets are recorded where
 /// all of them look.
@@ -19,20 +19,16 @@ pub(in crate::cmd) fn load_access(
     tickets: &Arc<SharedTickets>,
 ) -> anyhow::Result<Access> {
     let policy = settings.access();
-    let loaded = match settings.log {
-        Keep::Disk(_) | Keep::Memory => Access::load(policy),
-        #[cfg(feature = "redis")]
-        Keep::Redis(_) => {
-            if policy.ticket_key.is_none() && policy.has_keys() {
-                tracing::warn!(
-                    "a ticket of this node counts on no other one: give all nodes the same file \
-                     as ticket-key"
-                );
-            }
-            Access::load_shared(policy, Arc::<SharedTickets>::clone(tickets))
+    let loaded = if settings.log.is_shared() {
+        if policy.ticket_key.is_none() && policy.has_keys() {
+            tracing::warn!(
+                "a ticket of this node counts on no other one: give all nodes the same file as \
+                 ticket-key"
+            );
         }
+        Access::load_shared(policy, Arc::<SharedTickets>::clone(tickets))
+    } else {
+        Access::load(policy)
     };
-    #[cfg(not(feature = "redis"))]
-    let _ = tickets;
     loaded.map_err(|error| Usage(error.to_string()).into())
 }

@@ -173,6 +173,8 @@ fn log(settings: &Settings) -> String {
     match &settings.log {
         Keep::Disk(path) => format!("{} (sync {}), {kept}", path.display(), settings.sync),
         Keep::Memory => format!("memory, {kept}, forgotten at exit"),
+        #[cfg(feature = "nats")]
+        Keep::Nats(address) => format!("{address} (stream {}), {kept}", settings.nats_stream),
         #[cfg(feature = "redis")]
         Keep::Redis(address) => format!("{address} (prefix {}), {kept}", settings.redis_prefix),
     }

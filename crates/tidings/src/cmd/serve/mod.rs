@@ -17,6 +17,8 @@ use std::sync::Arc;
 use anyhow::Context;
 use tidings_core::limits::CONNECTIONS_MAX;
 use tidings_log::{Disk, DiskOptions, Log, Memory, MemoryOptions};
+#[cfg(feature = "nats")]
+use tidings_log::{Nats, NatsCredentials, NatsOptions};
 #[cfg(feature = "redis")]
 use tidings_log::{Redis, RedisOptions};
 use tidings_server::{Config, Hub, api};
@@ -78,7 +80,7 @@ pub(super) fn within_open_files(config: Config) -> Config {
 
 /// Opens the log that the settings name. Where it is one for many nodes, tickets that are used are
 /// recorded beside it.
-#[cfg_attr(not(feature = "redis"), allow(unused_variables))]
+#[cfg_attr(not(any(feature = "nats", feature = "redis")), allow(unused_variables))]
 pub(super) async fn open_log(
     settings: &Settings,
     tickets: &SharedTickets,
@@ -96,6 +98,30 @@ pub(super) async fn open_log(
                 tracing::warn!("cut {bytes_cut} bytes off the log: a write that a crash broke off");
             }
             Ok(Arc::new(disk))
+        }
+        #[cfg(feature = "nats")]
+        Keep::Nats(address) => {
+            let credentials = match &settings.nats_credentials {
+                None => None,
+                Some(path) => {
+                    Some(NatsCredentials::new(std::fs::read_to_string(path).with_context(
+                        || format!("can't read {} (nats-credentials)", path.display()),
+                    )?))
+                }
+            };
+            let options = NatsOptions {
+                address: address.clone(),
+                stream: settings.nats_stream.clone(),
+                domain: settings.nats_domain.clone(),
+                bytes_max,
+                age_max,
+                replicas: settings.nats_replicas,
+                credentials,
+                authority: settings.nats_ca.clone(),
+            };
+            let nats = Arc::new(Nats::open(options).await?);
+            tickets.record_in(Arc::clone(&nats) as _);
+            Ok(nats)
         }
         #[cfg(feature = "redis")]
         Keep::Redis(address) => {
@@ -115,7 +141,7 @@ pub(super) async fn open_log(
                 authority,
             };
             let redis = Arc::new(Redis::open(options).await?);
-            tickets.record_in(&redis);
+            tickets.record_in(Arc::clone(&redis) as _);
             Ok(redis)
         }
     }

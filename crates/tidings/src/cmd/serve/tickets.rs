@@ -1,33 +1,27 @@
 //! Where the uses of tickets are recorded when many nodes are one hub: beside their log.
 //! Knows nothing of what a ticket says.
 
-#[cfg(feature = "redis")]
-use std::{
-    sync::{Arc, OnceLock},
-    time::Duration,
-};
+// A build without logs for many nodes never records anything.
+#![cfg_attr(not(any(feature = "nats", feature = "redis")), allow(dead_code))]
 
-#[cfg(feature = "redis")]
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
 use futures_util::future::BoxFuture;
-#[cfg(feature = "redis")]
 use tidings_core::cursor::Timestamp;
-#[cfg(feature = "redis")]
-use tidings_log::Redis;
-#[cfg(feature = "redis")]
+use tidings_log::Claims;
 use tidings_server::auth::{TicketUses, TicketUsesError};
 
 /// The uses of tickets, once the log is open.
 #[derive(Default)]
 pub(in crate::cmd) struct SharedTickets {
-    #[cfg(feature = "redis")]
-    log: OnceLock<Arc<Redis>>,
+    log: OnceLock<Arc<dyn Claims>>,
 }
 
-#[cfg(feature = "redis")]
 impl SharedTickets {
     /// From now on they are recorded there.
-    pub(super) fn record_in(&self, log: &Arc<Redis>) {
-        self.log.get_or_init(|| Arc::clone(log));
+    pub(super) fn record_in(&self, log: Arc<dyn Claims>) {
+        self.log.get_or_init(|| log);
     }
 
     async fn claim(
@@ -45,10 +39,8 @@ impl SharedTickets {
 }
 
 /// How far the clocks of two nodes may be apart.
-#[cfg(feature = "redis")]
 const CLOCKS_APART_MAX: Duration = Duration::from_secs(60);
 
-#[cfg(feature = "redis")]
 impl TicketUses for SharedTickets {
     fn take<'a>(
         &'a self,

@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 /// A running proxy. Dropping it ends it.
-pub(super) struct Proxy {
+pub(crate) struct Proxy {
     port: u16,
     server: Arc<AtomicU16>,
     /// Counts the cuts; odd while nothing passes.
@@ -20,7 +20,7 @@ pub(super) struct Proxy {
 
 impl Proxy {
     /// A way to the server on this port.
-    pub(super) async fn to(server: u16) -> Self {
+    pub(crate) async fn to(server: u16) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let cuts = Arc::new(watch::Sender::new(0));
@@ -48,16 +48,16 @@ impl Proxy {
     }
 
     /// Leads who comes from now on to another server.
-    pub(super) fn lead_to(&self, server: u16) {
+    pub(crate) fn lead_to(&self, server: u16) {
         self.server.store(server, Ordering::Relaxed);
     }
 
-    pub(super) fn port(&self) -> u16 {
+    pub(crate) fn port(&self) -> u16 {
         self.port
     }
 
     /// Breaks all connections off, and lets none through until it is mended.
-    pub(super) fn cut(&self) {
+    pub(crate) fn cut(&self) {
         self.cuts.send_if_modified(|cuts| {
             let open = *cuts % 2 == 0;
             *cuts += u64::from(open);
@@ -66,7 +66,7 @@ impl Proxy {
     }
 
     /// Lets connections through again.
-    pub(super) fn mend(&self) {
+    pub(crate) fn mend(&self) {
         self.cuts.send_if_modified(|cuts| {
             let closed = *cuts % 2 == 1;
             *cuts += u64::from(closed);
