@@ -7,7 +7,8 @@
 //!
 //! With `--features redis` and an address (`redis://127.0.0.1:6379`) instead of the directory, the
 //! log in that server is measured, under a prefix of its own, and the server's CPU for each event;
-//! and before and after what `redis-benchmark` appends there of entries of the same size.
+//! and before and after what `redis-benchmark` appends there of entries of the same size. With
+//! `--features nats` and `nats://127.0.0.1:4222`, the log there, in a stream of its own.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -27,6 +28,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     if let Some(address) = argument.as_deref().filter(|text| text.starts_with("redis://")) {
         return in_redis::measure(address).await;
     }
+    #[cfg(feature = "nats")]
+    if let Some(address) = argument.as_deref().filter(|text| text.starts_with("nats://")) {
+        return in_nats(address).await;
+    }
     let directory = argument.map_or_else(std::env::temp_dir, PathBuf::from);
     let directory = directory.join(format!("append-rate-{}", std::process::id()));
     println!("{:<16} {:>10} {:>10} {:>10}", "events/s with", "1", "64", "1024");
@@ -45,6 +50,22 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
         println!("{line}");
     }
+    Ok(())
+}
+
+#[cfg(feature = "nats")]
+async fn in_nats(address: &str) -> Result<(), Box<dyn std::error::Error>> {
+    use tidings_log::{Nats, NatsOptions};
+    println!("{:<16} {:>10} {:>10} {:>10}", "events/s with", "1", "64", "1024");
+    let mut line = format!("{:<16}", "nats");
+    for waiting in [1, 64, 1024] {
+        let options = NatsOptions {
+            stream: format!("append-rate-{}-{waiting}", std::process::id()).parse()?,
+            ..NatsOptions::new(address.parse()?)
+        };
+        line += &format!(" {:>10.0}", rate(Nats::open(options).await?, waiting).await.0);
+    }
+    println!("{line}");
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! A server that is away, and one that has forgotten: what publishers, subscribers and operators
 //! are told.
 
-use crate::engine::{Redis, start};
+use crate::kept::{Kept, start_on};
 use crate::proxy::Proxy;
 use crate::support::{Server, until};
 use crate::wire::{Client, Next, Stream};
@@ -21,18 +21,24 @@ fn metric(server: &Server, name: &str) -> String {
     line.unwrap_or_else(|| panic!("{name}: {text}")).rsplit(' ').next().unwrap().to_owned()
 }
 
-#[test]
-fn subscribers_stay_publishers_wait_and_all_goes_on() {
-    let redis = Redis::forgetful();
-    let proxy = Proxy::to(redis.port);
-    let server = start(proxy.port);
+on_every_server! {
+    subscribers_stay_publishers_wait_and_all_goes_on,
+    a_hub_ends_although_its_server_is_away,
+    a_short_break_is_noticed_by_nobody,
+    a_server_that_forgot_all_is_told_to_everybody,
+}
+
+fn subscribers_stay_publishers_wait_and_all_goes_on<K: Kept>() {
+    let kept = K::forgetful();
+    let proxy = Proxy::to(kept.port());
+    let server = start_on::<K>(proxy.port);
     let mut stream = Stream::open(server.address(), "/topics/a", None).unwrap();
     assert_eq!(publish(&server, "before"), 200);
     assert_eq!(stream.event().data, "before");
     proxy.cut();
     until("not ready, and why", || {
         let (status, reason) = server.get("/readyz");
-        (status == 503 && reason.contains("Redis at redis://127.0.0.1")).then_some(())
+        (status == 503 && reason.contains(K::PLACE)).then_some(())
     });
     assert_eq!(server.get("/healthz").0, 200, "to restart it would help nobody");
     until("the metric says it", || (metric(&server, "tidings_log_available") == "0").then_some(()));
@@ -40,7 +46,7 @@ fn subscribers_stay_publishers_wait_and_all_goes_on() {
     let refused = client.publish("a", "refused").unwrap();
     assert_eq!(refused.head.status, 503, "{refused:?}");
     assert!(refused.head.get("retry-after").is_some(), "{refused:?}");
-    assert!(refused.json()["detail"].as_str().unwrap().contains("Redis"), "{refused:?}");
+    assert!(refused.json()["detail"].as_str().unwrap().contains(K::PLACE), "{refused:?}");
     assert_eq!(refused.json()["limit"], "append_time_max", "{refused:?}");
     let counted = metric(&server, "tidings_limits_hit_total{limit=\"append_time_max\"}");
     assert_eq!(counted, "1");
@@ -51,11 +57,10 @@ fn subscribers_stay_publishers_wait_and_all_goes_on() {
     assert_eq!(stream.event().data, "after", "on the same stream, and nothing that was refused");
 }
 
-#[test]
-fn a_hub_ends_although_its_server_is_away() {
-    let redis = Redis::forgetful();
-    let proxy = Proxy::to(redis.port);
-    let mut server = start(proxy.port);
+fn a_hub_ends_although_its_server_is_away<K: Kept>() {
+    let kept = K::forgetful();
+    let proxy = Proxy::to(kept.port());
+    let mut server = start_on::<K>(proxy.port);
     let mut stream = Stream::open(server.address(), "/topics/a", None).unwrap();
     proxy.cut();
     until("not ready", || (server.get("/readyz").0 == 503).then_some(()));
@@ -64,11 +69,10 @@ fn a_hub_ends_although_its_server_is_away() {
     server.running.ends_with(0);
 }
 
-#[test]
-fn a_short_break_is_noticed_by_nobody() {
-    let redis = Redis::forgetful();
-    let proxy = Proxy::to(redis.port);
-    let server = start(proxy.port);
+fn a_short_break_is_noticed_by_nobody<K: Kept>() {
+    let kept = K::forgetful();
+    let proxy = Proxy::to(kept.port());
+    let server = start_on::<K>(proxy.port);
     let mut stream = Stream::open(server.address(), "/topics/a", None).unwrap();
     let address = server.address();
     for number in 0..10 {
@@ -86,16 +90,15 @@ fn a_short_break_is_noticed_by_nobody() {
     }
 }
 
-#[test]
-fn a_server_that_forgot_all_is_told_to_everybody() {
-    let mut redis = Redis::forgetful();
-    let nodes = [start(redis.port), start(redis.port)];
+fn a_server_that_forgot_all_is_told_to_everybody<K: Kept>() {
+    let mut kept = K::forgetful();
+    let nodes = [start_on::<K>(kept.port()), start_on::<K>(kept.port())];
     let mut streams: Vec<Stream> =
         nodes.iter().map(|node| Stream::open(node.address(), "/topics/a", None).unwrap()).collect();
     assert_eq!(publish(&nodes[0], "before"), 200);
     let ids: Vec<String> = streams.iter_mut().map(|s| s.event().id.to_string()).collect();
-    redis.kill();
-    redis.up();
+    kept.kill();
+    kept.up();
     for (stream, node) in streams.iter_mut().zip(&nodes) {
         match stream.next() {
             Next::Ended | Next::Cut => {}

@@ -5,6 +5,7 @@
 //! `TIDINGS_NODES_SEED` and `TIDINGS_NODES_ROUNDS` choose what happens.
 
 use std::io;
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
@@ -14,7 +15,8 @@ use rustix::process::Signal;
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::engine::{Redis, node_on};
+use crate::engine::node_on;
+use crate::kept::Kept;
 use crate::proxy::Proxy;
 use crate::support::{Server, port_to_come_back_to, until};
 use crate::wire::{Client, Next, Stream};
@@ -37,13 +39,21 @@ pub(crate) trait Engine {
     /// Where it is, for this node.
     fn log(&self, node: usize) -> String;
 
+    /// What starts this node.
+    fn command(&self, directory: &TempDir, address: &str, node: usize) -> Command {
+        node_on(directory.path(), address, &self.log(node))
+    }
+
     /// Breaks something that concerns this node or all, and mends it after a while.
     fn fail(&mut self, node: usize, broken: Duration, random: &mut Random);
 }
 
-#[test]
-fn whatever_fails_everybody_gets_everything_once() {
-    everybody_gets_everything_once(OneServer::start());
+on_every_server! {
+    whatever_fails_everybody_gets_everything_once,
+}
+
+fn whatever_fails_everybody_gets_everything_once<K: Kept>() {
+    everybody_gets_everything_once(OneServer::<K>::start());
 }
 
 pub(crate) fn everybody_gets_everything_once(engine: impl Engine) {
@@ -108,8 +118,8 @@ impl<E: Engine> World<E> {
     }
 
     fn start_node(&self, number: usize) -> Server {
-        let (address, log) = (&self.addresses[number], self.engine.log(number));
-        Server::start_by(&mut node_on(self.directory.path(), address, &log))
+        let address = &self.addresses[number];
+        Server::start_by(&mut self.engine.command(&self.directory, address, number))
     }
 
     /// Breaks something, and mends it after a while.
@@ -129,22 +139,22 @@ impl<E: Engine> World<E> {
 }
 
 /// One server that keeps what it has acknowledged, and a way to it for each node.
-struct OneServer {
-    redis: Redis,
+struct OneServer<K> {
+    server: K,
     proxies: Vec<Proxy>,
 }
 
-impl OneServer {
+impl<K: Kept> OneServer<K> {
     fn start() -> Self {
-        let redis = Redis::durable();
-        let proxies = (0..NODES).map(|_| Proxy::to(redis.port)).collect();
-        Self { redis, proxies }
+        let server = K::durable();
+        let proxies = (0..NODES).map(|_| Proxy::to(server.port())).collect();
+        Self { server, proxies }
     }
 }
 
-impl Engine for OneServer {
+impl<K: Kept> Engine for OneServer<K> {
     fn log(&self, node: usize) -> String {
-        format!("redis://127.0.0.1:{}", self.proxies[node].port)
+        K::log(self.proxies[node].port)
     }
 
     fn fail(&mut self, node: usize, broken: Duration, random: &mut Random) {
@@ -163,13 +173,13 @@ impl Engine for OneServer {
             }
             2 => {
                 println!("the server breaks all connections off");
-                self.redis.ask("CLIENT KILL TYPE normal SKIPME yes");
+                self.server.break_off(&self.proxies);
             }
             _ => {
                 println!("the server is killed, and away for {broken:?}");
-                self.redis.kill();
+                self.server.kill();
                 std::thread::sleep(broken);
-                self.redis.up();
+                self.server.up();
             }
         }
     }

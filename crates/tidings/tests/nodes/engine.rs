@@ -93,11 +93,6 @@ impl Drop for Redis {
     }
 }
 
-/// The command of a hub on the server behind this port.
-pub(crate) fn node(directory: &Path, listen: &str, port: u16) -> Command {
-    node_on(directory, listen, &format!("redis://127.0.0.1:{port}"))
-}
-
 /// The command of a hub on this log.
 pub(crate) fn node_on(directory: &Path, listen: &str, log: &str) -> Command {
     let mut command = tidings(directory);
@@ -111,10 +106,4 @@ pub(crate) fn start_with(log: &str, flags: &[&str]) -> Server {
     let mut command = tidings(directory.path());
     command.args(["serve", "--listen", "127.0.0.1:0", "--log", log]).args(flags);
     Server::start_by(&mut command)
-}
-
-/// A hub on the server behind this port.
-pub(crate) fn start(port: u16) -> Server {
-    let directory = TempDir::new().unwrap();
-    Server::start_by(&mut node(directory.path(), "127.0.0.1:0", port))
 }

@@ -5,7 +5,8 @@ use std::process::Command;
 use rustix::process::Signal;
 use tempfile::TempDir;
 
-use crate::engine::{Redis, node};
+use crate::engine::{Redis, node_on};
+use crate::kept::Kept as _;
 use crate::proxy::Proxy;
 use crate::support::{Server, tidings, until};
 use crate::wire::{Stream, connect, stream_request};
@@ -26,7 +27,7 @@ fn token(directory: &TempDir, subject: &str) -> String {
 
 /// A node that lets each subject have two streams.
 fn start(directory: &TempDir, port: u16) -> Server {
-    let mut command: Command = node(directory.path(), "127.0.0.1:0", port);
+    let mut command: Command = node_on(directory.path(), "127.0.0.1:0", &Redis::log(port));
     command.args(["--jwt-key", "jwt.secret", "--streams-per-token-max", "2"]);
     Server::start_by(&mut command)
 }

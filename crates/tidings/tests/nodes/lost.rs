@@ -1,7 +1,8 @@
 //! The server comes back without its end while no node runs that had heard of it, and the positions
 //! are given again: whoever had an event that is gone is told so, and nobody else.
 
-use crate::engine::{Redis, start};
+use crate::engine::Redis;
+use crate::kept::start_on;
 use crate::support::Server;
 use crate::wire::{Client, Stream};
 
@@ -21,7 +22,7 @@ fn verdict(node: &Server, last_event_id: &str) -> String {
 fn a_cursor_of_what_no_node_has_heard_of_is_told() {
     // It keeps what it is told to save, and nothing else.
     let mut redis = Redis::with(&["--save", "", "--appendonly", "no"]);
-    let mut nodes = [start(redis.port), start(redis.port)];
+    let mut nodes = [start_on::<Redis>(redis.port), start_on::<Redis>(redis.port)];
     let kept = publish(&nodes[0], "kept");
     redis.ask("SAVE");
     let mut stream = Stream::open(nodes[1].address(), "/topics/a", Some(&kept)).unwrap();
@@ -37,7 +38,7 @@ fn a_cursor_of_what_no_node_has_heard_of_is_told() {
     redis.kill();
     redis.up();
 
-    let nodes = [start(redis.port), start(redis.port)];
+    let nodes = [start_on::<Redis>(redis.port), start_on::<Redis>(redis.port)];
     let again = ["2", "3", "4"].map(|data| publish(&nodes[0], data));
     let position = |id: &str| id.split_once('.').unwrap().0.to_owned();
     assert_eq!(again.clone().map(|id| position(&id))[..2], lost.clone().map(|id| position(&id)));

@@ -1,9 +1,12 @@
-//! Several hubs on one Redis: the program as one of many nodes, while nodes, the server and the
-//! ways between them fail.
+//! Several hubs on one log in Redis or NATS: the program as one of many nodes, while nodes, the
+//! server and the ways between them fail.
 
-#![cfg(feature = "redis")]
+#![cfg(all(feature = "nats", feature = "redis"))]
 // A test that fails says so by panicking, in its helpers too.
 #![allow(clippy::unwrap_used)]
+
+#[macro_use]
+mod kept;
 
 mod away;
 mod chaos;
@@ -12,6 +15,7 @@ mod engine;
 mod failover;
 mod limits;
 mod lost;
+mod nats;
 mod proxy;
 mod secure;
 #[path = "../support/mod.rs"]

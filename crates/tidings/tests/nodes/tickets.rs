@@ -4,7 +4,8 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-use crate::engine::{Redis, node};
+use crate::engine::node_on;
+use crate::kept::Kept;
 use crate::support::{Server, tidings};
 use crate::wire::{Client, connect, stream_request};
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -34,13 +35,16 @@ fn listen(server: &Server, ticket: &str) -> String {
     line.split(' ').nth(1).unwrap().to_owned()
 }
 
-#[test]
-fn a_ticket_counts_on_any_node_and_once_on_all() {
+on_every_server! {
+    a_ticket_counts_on_any_node_and_once_on_all,
+}
+
+fn a_ticket_counts_on_any_node_and_once_on_all<K: Kept>() {
     let directory = TempDir::new().unwrap();
     let token = keys(&directory);
-    let redis = Redis::forgetful();
+    let kept = K::forgetful();
     let start = || {
-        let mut command = node(directory.path(), "127.0.0.1:0", redis.port);
+        let mut command = node_on(directory.path(), "127.0.0.1:0", &K::log(kept.port()));
         Server::start_by(with_keys(&mut command))
     };
     let (one, other) = (start(), start());

@@ -1,7 +1,7 @@
 //! Nodes on one server are one hub: what is published on one comes out of all, and whoever goes
 //! from one to another goes on where he was.
 
-use crate::engine::{Redis, start};
+use crate::kept::{Kept, start_on};
 use crate::support::run;
 use crate::wire::{Client, Stream};
 
@@ -12,10 +12,17 @@ fn publish(address: &str, path: &str, headers: &str, data: &str) -> serde_json::
     answer.json()
 }
 
-#[test]
-fn what_is_published_on_one_node_comes_out_of_all() {
-    let redis = Redis::forgetful();
-    let mut nodes = [start(redis.port), start(redis.port), start(redis.port)];
+on_every_server! {
+    what_is_published_on_one_node_comes_out_of_all,
+    a_cursor_is_taken_by_a_node_that_has_not_heard_of_it_yet,
+    a_repeated_publish_is_known_on_all_nodes,
+    chosen_ids_times_and_the_last_are_found_on_all_nodes,
+}
+
+fn what_is_published_on_one_node_comes_out_of_all<K: Kept>() {
+    let kept = K::forgetful();
+    let mut nodes =
+        [start_on::<K>(kept.port()), start_on::<K>(kept.port()), start_on::<K>(kept.port())];
     let mut streams: Vec<Stream> =
         nodes.iter().map(|node| Stream::open(node.address(), "/topics/a", None).unwrap()).collect();
     for (number, node) in nodes.iter().enumerate() {
@@ -38,15 +45,14 @@ fn what_is_published_on_one_node_comes_out_of_all() {
         node.stop();
     }
     // All nodes were away, and the server has kept it.
-    let node = start(redis.port);
+    let node = start_on::<K>(kept.port());
     let mut stream = Stream::open(node.address(), "/topics/a", Some(&ids[0][1])).unwrap();
     assert_eq!(stream.event().data, "2");
 }
 
-#[test]
-fn a_cursor_is_taken_by_a_node_that_has_not_heard_of_it_yet() {
-    let redis = Redis::forgetful();
-    let (one, other) = (start(redis.port), start(redis.port));
+fn a_cursor_is_taken_by_a_node_that_has_not_heard_of_it_yet<K: Kept>() {
+    let kept = K::forgetful();
+    let (one, other) = (start_on::<K>(kept.port()), start_on::<K>(kept.port()));
     for number in 0..200 {
         let answer = publish(one.address(), "/topics/a", "", &number.to_string());
         let id = answer["id"].as_str().unwrap();
@@ -56,10 +62,9 @@ fn a_cursor_is_taken_by_a_node_that_has_not_heard_of_it_yet() {
     }
 }
 
-#[test]
-fn a_repeated_publish_is_known_on_all_nodes() {
-    let redis = Redis::forgetful();
-    let (one, other) = (start(redis.port), start(redis.port));
+fn a_repeated_publish_is_known_on_all_nodes<K: Kept>() {
+    let kept = K::forgetful();
+    let (one, other) = (start_on::<K>(kept.port()), start_on::<K>(kept.port()));
     let key = "Idempotency-Key: k\r\n";
     let first = publish(one.address(), "/topics/a", key, "once");
     let second = publish(other.address(), "/topics/a", key, "once");
@@ -69,10 +74,9 @@ fn a_repeated_publish_is_known_on_all_nodes() {
     assert_eq!([stream.event().data, stream.event().data], ["once", "end"]);
 }
 
-#[test]
-fn chosen_ids_times_and_the_last_are_found_on_all_nodes() {
-    let redis = Redis::forgetful();
-    let (one, other) = (start(redis.port), start(redis.port));
+fn chosen_ids_times_and_the_last_are_found_on_all_nodes<K: Kept>() {
+    let kept = K::forgetful();
+    let (one, other) = (start_on::<K>(kept.port()), start_on::<K>(kept.port()));
     for number in 0..5 {
         publish(one.address(), &format!("/topics/a?id=urn:{number}"), "", &number.to_string());
         publish(one.address(), "/topics/b", "", "other");
@@ -88,14 +92,23 @@ fn chosen_ids_times_and_the_last_are_found_on_all_nodes() {
 
 #[test]
 fn the_password_is_in_no_output() {
-    let log = "redis://hub:hunter2@127.0.0.1:1/0";
+    for (log, shown, place) in [
+        ("redis://hub:hunter2@127.0.0.1:1/0", "redis://hub:***@127.0.0.1:1/0", "Redis"),
+        ("nats://hub:hunter2@127.0.0.1:1", "nats://hub:***@127.0.0.1:1", "NATS"),
+        ("nats://hunter2@127.0.0.1:1", "nats://***@127.0.0.1:1", "NATS"),
+    ] {
+        the_password_of(log, shown, place);
+    }
+}
+
+fn the_password_of(log: &str, shown: &str, place: &str) {
     let ended = run(&["config", "check", "--log", log]);
     assert_eq!(ended.code, Some(0), "{ended:?}");
-    assert!(ended.stdout.contains("redis://hub:***@127.0.0.1:1/0"), "{}", ended.stdout);
+    assert!(ended.stdout.contains(shown), "{}", ended.stdout);
     let serving = run(&["serve", "--listen", "127.0.0.1:0", "--log", log]);
-    serving.failed(1, &["can't open the log in Redis at redis://hub:***@127.0.0.1:1/0"]);
-    let wrong = run(&["serve", "--log", "redis://:hunter2@127.0.0.1/x"]);
-    wrong.failed(2, &["redis://HOST:PORT"]);
+    serving.failed(1, &[&format!("can't open the log in {place} at {shown}")]);
+    let wrong = run(&["serve", "--log", &format!("{log}/x/y")]);
+    wrong.failed(2, &["://HOST:PORT"]);
     for text in [ended.stdout, ended.stderr, serving.stderr, wrong.stderr] {
         assert!(!text.contains("hunter2"), "{text}");
     }
