@@ -21,8 +21,17 @@ use tidings_client::reqwest::{Client, Method, StatusCode};
 use tidings_client::{BoxError, EventSource, Step};
 use tokio::sync::{Notify, mpsc};
 
-const CAPABILITIES: &[&str] =
-    &["headers", "last-event-id", "post", "read-timeout", "report", "restart"];
+const CAPABILITIES: &[&str] = &[
+    "204",
+    "bom",
+    "headers",
+    "last-event-id",
+    "payload-size-stress-testable",
+    "post",
+    "read-timeout",
+    "report",
+    "restart",
+];
 
 /// The streams that are open, by number; dropping a sender closes one.
 #[derive(Clone, Default)]
@@ -41,8 +50,7 @@ struct Order {
     initial_delay_ms: Option<u64>,
     read_timeout_ms: Option<u64>,
     last_event_id: Option<String>,
-    #[serde(default)]
-    headers: HashMap<String, String>,
+    headers: Option<HashMap<String, String>>,
     method: Option<String>,
     body: Option<String>,
 }
@@ -100,7 +108,7 @@ async fn open(State(service): State<Service>, body: Bytes) -> Response {
 
 fn source(order: Order) -> Result<EventSource, BoxError> {
     let mut headers = HeaderMap::new();
-    for (name, value) in &order.headers {
+    for (name, value) in order.headers.iter().flatten() {
         headers.insert(HeaderName::try_from(name)?, HeaderValue::try_from(value)?);
     }
     let mut builder = EventSource::builder(&order.stream_url).headers(headers);

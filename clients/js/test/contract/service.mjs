@@ -6,8 +6,11 @@ import { createServer } from "node:http";
 import { createEventSource } from "../../dist/index.js";
 
 const CAPABILITIES = [
+  "204",
+  "bom",
   "headers",
   "last-event-id",
+  "payload-size-stress-testable",
   "post",
   "read-timeout",
   "report",
@@ -48,7 +51,11 @@ async function answer(request) {
   return command(stream, await json(request));
 }
 
-function open({ streamUrl, callbackUrl, initialDelayMs, readTimeoutMs, ...rest }) {
+function open(order) {
+  // What is null is not said.
+  const said = Object.entries(order).filter(([, value]) => value !== null);
+  const { streamUrl, callbackUrl, initialDelayMs, readTimeoutMs, ...rest } =
+    Object.fromEntries(said);
   const { lastEventId, headers, method, body } = rest;
   const source = createEventSource(streamUrl, {
     heartbeatTimeout: readTimeoutMs,
