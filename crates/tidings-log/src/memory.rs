@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use foldhash::quality;
 use parking_lot::Mutex;
-use tidings_core::cursor::{Fingerprint, Incarnation, Position, Timestamp};
+use tidings_core::cursor::{Incarnation, Position, Timestamp};
 use tidings_core::event::{EventId, Topic};
 use tidings_core::limits::{LOG_AGE_MAX, MEMORY_LOG_BYTES_MAX, PAGE_BYTES_MAX, PAGE_EVENTS_MAX};
 use tidings_core::topic::Selectors;
@@ -405,8 +405,8 @@ pub(crate) fn random_number() -> u64 {
 
 /// As random, and as little secret.
 #[cfg(feature = "redis")]
-pub(crate) fn random_fingerprint() -> Fingerprint {
-    Fingerprint::from_bits(RandomState::new().hash_one("fingerprint") as u32)
+pub(crate) fn random_fingerprint() -> tidings_core::cursor::Fingerprint {
+    tidings_core::cursor::Fingerprint::from_bits(RandomState::new().hash_one("fingerprint") as u32)
 }
 
 #[cfg(test)]
