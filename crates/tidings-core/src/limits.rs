@@ -388,5 +388,6 @@ pub const SHARES_LEASE: Duration = Duration::from_secs(15);
 /// How long what a node holds of one name is remembered where it is not said again.
 pub const SHARES_TIME_MAX: Duration = Duration::from_secs(60 * 60);
 
-/// Names of which a node says in one step how many it holds.
-pub const SHARES_PER_CALL_MAX: usize = 256;
+/// Names of which a node says in one step how many it holds: whoever counts them does nothing else
+/// meanwhile, such as to append.
+pub const SHARES_PER_CALL_MAX: usize = 64;

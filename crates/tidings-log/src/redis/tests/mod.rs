@@ -85,6 +85,10 @@ async fn users_databases_and_prefixes_are_kept_apart() {
     one.trim(Timestamp(0)).await.unwrap();
     assert_eq!(one.find(Mark::Time(Timestamp(0))).await, Ok(Some(Position(1))));
     assert_eq!(follower.next().await.unwrap().len(), 1);
+    assert_eq!(one.claim("a", Duration::from_secs(60)).await, Ok(true));
+    assert_eq!(one.live(0).await, Ok(false));
+    let share = Share { name: "a", held: 1, order: 1, max: Some(1) };
+    assert_eq!(one.hold(&[share]).await, Ok(vec![true]));
     let denied = open("hub:secret@", "0", "theirs").await.unwrap_err().to_string();
     assert!(denied.contains("no permissions") && !denied.contains("secret"), "{denied}");
     let wrong = open("hub:guessed@", "0", "mine").await.unwrap_err().to_string();
