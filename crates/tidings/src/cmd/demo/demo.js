@@ -119,13 +119,13 @@ function listenTo(type) {
 
 function opened() {
   setState("live", "Live");
-  if (nodes.many) readNodes().catch(() => {});
+  const known = nodes.many ? readNodes().catch(() => undefined) : undefined;
   if (!connection.lostAt) return;
   connection.openedAt = Date.now();
   connection.caughtUp = 0;
   connection.reconnects += 1;
   byId("reconnects").textContent = connection.reconnects;
-  setTimeout(sayBack, CATCH_UP_MS, connection.lostAt);
+  setTimeout(sayBack, CATCH_UP_MS, connection.lostAt, known);
   connection.lostAt = 0;
 }
 
@@ -146,11 +146,13 @@ function lost() {
   }
 }
 
-function sayBack(lostAt) {
+// `known` tells, some time, on which node it is.
+async function sayBack(lostAt, known) {
+  const yours = (await known)?.yours;
   const seconds = ((connection.openedAt - lostAt) / 1000).toFixed(1);
   const missed = counts.gaps - connection.gapsBefore;
   const waiting = connection.caughtUp === 1 ? "1 event was" : `${connection.caughtUp} events were`;
-  const where = nodes.yours ? ` on ${nodes.yours}` : "";
+  const where = yours ? ` on ${yours}` : "";
   const text = connection.reset
     ? `Back${where} after ${seconds} s. ${connection.reset}`
     : `Back${where} after ${seconds} s: ${waiting} waiting, ${missed || "none"} missed.`;
@@ -188,7 +190,7 @@ const nodes = { many: false, yours: "" };
 async function watchNodes() {
   for (;;) {
     const there = await readNodes().catch(() => undefined);
-    if (there?.length === 0) return;
+    if (there?.all.length === 0) return;
     await wait(NODES_MS);
   }
 }
@@ -197,7 +199,7 @@ async function readNodes() {
   const response = await ask(`/demo/nodes?label=${label}`);
   const { nodes: all, yours } = await response.json();
   if (all.length > 0) showNodes(all, yours ?? "");
-  return all;
+  return { all, yours };
 }
 
 function showNodes(all, yours) {
