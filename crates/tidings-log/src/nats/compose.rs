@@ -73,6 +73,8 @@ pub(super) struct Frame {
     /// The server's time of day: a node whose clock is ahead must not take all others along.
     pub(super) now: Timestamp,
     pub(super) cut: Option<Cut>,
+    /// Appended even where there is nothing to be said, to see whether the server takes it.
+    pub(super) probe: bool,
     /// Gives the log a new incarnation.
     pub(super) renew: Option<Incarnation>,
     /// Largest message.
@@ -155,7 +157,8 @@ pub(super) fn compose(tail: &mut Tail, group: Option<&Group>, frame: Frame) -> D
     let answers = answers.collect();
     // What is not appended yet must not be known yet.
     tail.keys.forget_from(base);
-    let is_needed = !writing.parts.is_empty() || cut.is_some() || frame.renew.is_some();
+    let is_needed =
+        !writing.parts.is_empty() || cut.is_some() || frame.probe || frame.renew.is_some();
     let parts = if is_needed { writing.finish() } else { Vec::new() };
     Draft { after: tail.seq, mark: tail.mark, parts, answers }
 }

@@ -135,6 +135,7 @@ impl Shared {
                 run: RunId { node: random_number(), number: 0 },
                 now: self.engine.clock.lock().latest(),
                 cut: None,
+                probe: false,
                 renew: Some(random_incarnation()),
                 message_bytes_max: link.message_bytes_max(),
             };

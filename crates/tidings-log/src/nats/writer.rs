@@ -126,7 +126,11 @@ impl Writer {
         if tail.own == run {
             return Step::Done;
         }
-        if self.shared.state.lock().deaf.is_some() || tail.is_taken(engine.node, PART_TIME_MAX) {
+        let (deaf, mute) = {
+            let state = self.shared.state.lock();
+            (state.deaf.is_some(), state.mute.is_some())
+        };
+        if deaf || tail.is_taken(engine.node, PART_TIME_MAX) {
             return Step::Wait;
         }
         let known = tail.known();
@@ -136,6 +140,7 @@ impl Writer {
                 run,
                 now: engine.clock.lock().latest(),
                 cut: *engine.cut.borrow(),
+                probe: mute && group.is_none(),
                 renew: None,
                 message_bytes_max: engine.link.message_bytes_max(),
             };

@@ -246,3 +246,31 @@ async fn a_stream_of_somebody_else_s_is_left_alone() {
     let error = Nats::open(options).await.unwrap_err().to_string();
     assert!(error.contains("nats-stream"), "{error}");
 }
+
+#[tokio::test]
+async fn a_stream_that_takes_nothing_is_told_until_it_does() {
+    let server = Server::start(free_port);
+    let log = open(&server).await;
+    put(&log, "1").await;
+    let context = &log.shared.engine.link.context;
+    let allow = async |bytes: i32| {
+        let mut config = context.get_stream("tidings").await.unwrap().cached_info().config.clone();
+        config.max_message_size = bytes;
+        context.update_stream(config).await.unwrap();
+    };
+    allow(1).await;
+    let refused = log.append(vec![event("no room")]).await;
+    let Err(AppendError::Unavailable { reason }) = refused else { panic!("{refused:?}") };
+    assert!(reason.contains("exceeds maximum"), "{reason}");
+    assert!(log.health().is_err());
+    allow(-1).await;
+    let trying = async {
+        while log.health().is_err() {
+            // As the hub does every second.
+            let _ = log.trim(Timestamp(0)).await;
+            sleep(Duration::from_millis(10)).await;
+        }
+    };
+    timeout(nodes::PATIENCE, trying).await.unwrap();
+    assert_eq!(put(&log, "2").await, 2);
+}
