@@ -28,6 +28,12 @@ impl Nats {
         Self { server: Server::start(port_to_come_back_to), forgets: false }
     }
 
+    /// One with this configuration; `STORE` stands for a directory of its own.
+    pub(crate) fn with(configuration: &str) -> Self {
+        let server = Server::with(port_to_come_back_to, configuration);
+        Self { server, forgets: false }
+    }
+
     pub(crate) fn port(&self) -> u16 {
         self.server.port
     }

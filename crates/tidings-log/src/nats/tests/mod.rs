@@ -1,6 +1,7 @@
 //! The log in NATS, against servers of the tests' own.
 
 mod cluster;
+mod credentials;
 mod faults;
 mod servers;
 
