@@ -14,6 +14,7 @@ use super::link::Link;
 use super::options::NatsOptions;
 use super::sizes::CLOCK_AHEAD_MAX;
 use super::tail::Tail;
+use super::turn::Turn;
 
 /// What the parts of a log in NATS share.
 pub(super) type Shared = crate::remote::Shared<Engine>;
@@ -28,6 +29,7 @@ pub(super) struct Engine {
     pub(super) tail: Mutex<Tail>,
     pub(super) cache: Mutex<Cache>,
     pub(super) clock: Mutex<Clock>,
+    pub(super) turn: Turn,
     /// How far retention is to come.
     pub(super) cut: watch::Sender<Option<Cut>>,
     /// Asks whoever listens to look whether the log is still the one that we know.
@@ -41,6 +43,7 @@ impl Engine {
             options,
             node,
             clock: Mutex::new(Clock { time: tail.opened, heard: Instant::now() }),
+            turn: Turn::default(),
             tail: Mutex::new(tail),
             cache: Mutex::default(),
             cut: watch::Sender::new(None),

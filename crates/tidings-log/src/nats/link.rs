@@ -13,7 +13,7 @@ use async_nats::jetstream::stream::{
     StorageType, Stream,
 };
 use async_nats::jetstream::{Error as ApiError, ErrorCode};
-use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, jetstream};
+use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event, Subscriber, jetstream};
 use bytes::Bytes;
 use parking_lot::Mutex;
 use tidings_core::cursor::Timestamp;
@@ -325,6 +325,23 @@ impl Link {
             Err(fault) if fault.kind == FaultKind::Conflict => Ok(false),
             Err(fault) => Err(fault),
         }
+    }
+
+    /// Asks the other nodes for a turn.
+    pub(super) async fn ask_for_turn(&self, node: u64) {
+        let payload = Bytes::copy_from_slice(&node.to_le_bytes());
+        // Where it can't be sent, there are other troubles.
+        let _ = self.client.publish(self.turns(), payload).await;
+    }
+
+    /// What other nodes ask.
+    pub(super) async fn hear_of_turns(&self) -> Result<Subscriber, Fault> {
+        let subscribing = self.client.subscribe(self.turns()).await;
+        subscribing.map_err(|error| Fault::broken(error.to_string()))
+    }
+
+    fn turns(&self) -> String {
+        format!("{}-turn", self.name)
     }
 
     fn claims(&self) -> String {

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use futures_util::StreamExt as _;
 use tokio::time::sleep;
 
 use super::consumer::{Consumer, Start, Word};
@@ -57,6 +58,7 @@ async fn hear_out(shared: &Shared, backoff: &mut Backoff) -> Result<End, Fault> 
     if shared.state.lock().deaf.is_some() {
         shared.set_deaf(None);
     }
+    let mut turns = engine.link.hear_of_turns().await?;
     loop {
         if done(shared) {
             consumer.end().await;
@@ -67,6 +69,12 @@ async fn hear_out(shared: &Shared, backoff: &mut Backoff) -> Result<End, Fault> 
             _ = epoch.changed() => return Ok(End::Anew),
             _ = doubt.changed() => return Ok(End::Anew),
             _ = changed.changed() => continue,
+            Some(message) = turns.next() => {
+                if let Ok(node) = <[u8; 8]>::try_from(&message.payload[..]) {
+                    engine.turn.ask(u64::from_le_bytes(node));
+                }
+                continue;
+            }
             word = consumer.next() => word?,
         };
         backoff.reset();
@@ -91,6 +99,7 @@ fn take(shared: &Shared, word: Word) -> Result<bool, Fault> {
     match tail.hear(word.seq, word.payload, engine.node) {
         Heard::Nothing => shared.change(|_| {}),
         Heard::Run { head, first_seq, records } => {
+            engine.turn.took(head.run.node);
             let mut cache = engine.cache.lock();
             cache.anchor(&head, first_seq);
             cache.forget_before(tail.oldest);

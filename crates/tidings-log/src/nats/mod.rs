@@ -10,6 +10,8 @@
 //! | `tidings.0.i.<id>` | the same, beginning with the event that has this id, as base64url |
 //! | `tidings-claims.<name>` | in a stream of its own: a name that somebody has claimed: a used ticket |
 //!
+//! And `tidings-turn`, which no stream keeps: by it a node asks the others for a turn.
+//!
 //! The server takes a message only where the stream ends as its writer knows it
 //! (`Nats-Expected-Last-Sequence`), so each run is written for its place, with its positions, by
 //! who knows all keys that were used before; and no other node has to be asked for anything.
@@ -34,6 +36,7 @@ mod sizes;
 mod tail;
 #[cfg(test)]
 mod tests;
+mod turn;
 mod writer;
 
 use std::sync::Arc;

@@ -72,3 +72,10 @@ pub(super) const CONNECT_TIME_MAX: Duration = Duration::from_secs(2);
 
 /// Messages of somebody else at the end of the stream, beyond which it counts as theirs.
 pub(super) const STRANGE_MESSAGES_MAX: usize = 100;
+
+/// How often somebody else may be faster before a node asks the others for a turn.
+pub(super) const CONFLICTS_MAX: u32 = 3;
+
+/// How long others wait for a node that has asked for its turn: enough for one way to the server
+/// and back on the same continent.
+pub(super) const TURN_TIME_MAX: Duration = Duration::from_millis(250);

@@ -15,7 +15,7 @@ use super::compose::{Draft, Frame, Group, compose};
 use super::engine::Shared;
 use super::link::{Fault, FaultKind};
 use super::message::RunId;
-use super::sizes::{PART_TIME_MAX, PARTS_UNDER_WAY_MAX};
+use super::sizes::{CONFLICTS_MAX, PART_TIME_MAX, PARTS_UNDER_WAY_MAX, TURN_TIME_MAX};
 use crate::AppendError;
 use crate::remote::{ANSWER_TIME_MAX, Backoff, RETRY_PAUSE_MAX, RETRY_PAUSE_MIN, Waiting, late};
 
@@ -74,6 +74,7 @@ impl Writer {
         let mut changed = self.shared.changed.subscribe();
         let mut backoff = Backoff::new(RETRY_PAUSE_MIN, RETRY_PAUSE_MAX);
         let mut draft = None;
+        let mut conflicts = 0;
         loop {
             if group.as_ref().is_some_and(Group::is_given_up) {
                 // They were told that it may be kept.
@@ -92,7 +93,7 @@ impl Writer {
                     return;
                 }
                 Step::Wait => {
-                    let _ = timeout(PART_TIME_MAX, changed.changed()).await;
+                    let _ = timeout(TURN_TIME_MAX, changed.changed()).await;
                     continue;
                 }
                 Step::Publish => {}
@@ -101,6 +102,11 @@ impl Writer {
             match self.publish(written).await {
                 Ok(seq) => self.heard(&mut changed, seq).await,
                 Err(fault) if fault.kind == FaultKind::Conflict => {
+                    conflicts += 1;
+                    if conflicts >= CONFLICTS_MAX {
+                        let engine = &self.shared.engine;
+                        engine.link.ask_for_turn(engine.node).await;
+                    }
                     self.heard(&mut changed, written.after + 1).await;
                 }
                 Err(fault) if fault.kind == FaultKind::Refused => {
@@ -130,7 +136,8 @@ impl Writer {
             let state = self.shared.state.lock();
             (state.deaf.is_some(), state.mute.is_some())
         };
-        if deaf || tail.is_taken(engine.node, PART_TIME_MAX) {
+        if deaf || engine.turn.is_other_s(engine.node) || tail.is_taken(engine.node, PART_TIME_MAX)
+        {
             return Step::Wait;
         }
         let known = tail.known();

@@ -274,3 +274,27 @@ async fn a_stream_that_takes_nothing_is_told_until_it_does() {
     timeout(nodes::PATIENCE, trying).await.unwrap();
     assert_eq!(put(&log, "2").await, 2);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_is_far_gets_its_turn() {
+    let server = Server::start(free_port);
+    let proxy = Proxy::far(server.port, Duration::from_millis(20)).await;
+    let (near, far) = (Arc::new(open(&server).await), open_through(&proxy).await);
+    let busy: Vec<_> = (0..8)
+        .map(|_| {
+            let near = Arc::clone(&near);
+            tokio::spawn(async move {
+                loop {
+                    put(&*near, "near").await;
+                }
+            })
+        })
+        .collect();
+    for _ in 0..10 {
+        put(&far, "far").await;
+    }
+    for task in busy {
+        assert!(!task.is_finished());
+        task.abort();
+    }
+}

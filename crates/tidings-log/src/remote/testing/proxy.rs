@@ -4,8 +4,9 @@
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::Duration;
 
-use tokio::io::copy_bidirectional;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
@@ -21,6 +22,11 @@ pub(crate) struct Proxy {
 impl Proxy {
     /// A way to the server on this port.
     pub(crate) async fn to(server: u16) -> Self {
+        Self::far(server, Duration::ZERO).await
+    }
+
+    /// The same, where each piece takes so long, either way.
+    pub(crate) async fn far(server: u16, delay: Duration) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let cuts = Arc::new(watch::Sender::new(0));
@@ -37,8 +43,11 @@ impl Proxy {
                 let address = (Ipv4Addr::LOCALHOST, target.load(Ordering::Relaxed));
                 tokio::spawn(async move {
                     let Ok(mut server) = TcpStream::connect(address).await else { return };
+                    let (from_client, to_client) = client.split();
+                    let (from_server, to_server) = server.split();
                     tokio::select! {
-                        _ = copy_bidirectional(&mut client, &mut server) => {}
+                        () = pass_on(from_client, to_server, delay) => {}
+                        () = pass_on(from_server, to_client, delay) => {}
                         _ = cut.changed() => {}
                     }
                 });
@@ -72,6 +81,22 @@ impl Proxy {
             *cuts += u64::from(closed);
             closed
         });
+    }
+}
+
+async fn pass_on(
+    mut from: impl AsyncRead + Unpin,
+    mut to: impl AsyncWrite + Unpin,
+    delay: Duration,
+) {
+    let mut piece = vec![0; 64 * 1024];
+    while let Ok(bytes @ 1..) = from.read(&mut piece).await {
+        if !delay.is_zero() {
+            tokio::time::sleep(delay).await;
+        }
+        if to.write_all(&piece[..bytes]).await.is_err() {
+            return;
+        }
     }
 }
 
