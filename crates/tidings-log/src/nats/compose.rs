@@ -306,3 +306,140 @@ impl Slice {
         Self { kind, begun, events: Vec::new(), keys: Vec::new() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tidings_core::event::{Data, Event, IdempotencyKey, Topic};
+    use tokio::sync::oneshot;
+    use tokio::time::Instant;
+
+    use super::super::message::{Joining, Part, Run};
+    use super::*;
+
+    type Answer = oneshot::Receiver<Result<Vec<Appended>, AppendError>>;
+
+    const NOW: Timestamp = Timestamp(100);
+
+    fn tail() -> Tail {
+        let run = RunId { node: 1, number: 0 };
+        let part = Part::parse(first_run(7, Incarnation::from_random(8), run)).unwrap();
+        Tail::after(&part, 1)
+    }
+
+    fn frame(message_bytes_max: usize) -> Frame {
+        let run = RunId { node: 1, number: 1 };
+        Frame { run, now: NOW, cut: None, probe: false, renew: None, message_bytes_max }
+    }
+
+    fn append(data: &str) -> Append {
+        let event = Event::new(Topic::parse("t").unwrap(), Data::from(data.to_owned()));
+        Append { event, key: None, time: Timestamp(5) }
+    }
+
+    fn keyed(key: &str, data: &str) -> Append {
+        Append { key: Some(IdempotencyKey::parse(key).unwrap()), ..append(data) }
+    }
+
+    fn with_id(id: &str, data: &str) -> Append {
+        let mut append = append(data);
+        append.event.id = Some(EventId::parse(id).unwrap());
+        append
+    }
+
+    fn push(group: &mut Group, batch: Vec<Append>) -> Answer {
+        let (answer, answered) = oneshot::channel();
+        let deadline = Instant::now() + Duration::from_secs(60);
+        group.push(Waiting { batch, deadline, answer });
+        answered
+    }
+
+    fn kinds(draft: &Draft) -> Vec<Kind> {
+        draft.parts.iter().map(|part| part.kind.clone()).collect()
+    }
+
+    /// What readers make of it.
+    fn read(draft: &Draft) -> (Run, Vec<String>) {
+        let mut joining = Joining::default();
+        let parts = draft.parts.iter().zip(draft.after + 1..);
+        let runs = parts.filter_map(|(part, seq)| {
+            joining.push(seq, Part::parse(part.payload.clone()).unwrap())
+        });
+        let [run] = &runs.collect::<Vec<_>>()[..] else { panic!("one run") };
+        let records = run.entry().records().unwrap();
+        (run.clone(), records.iter().map(|r| r.event.data.as_str().to_owned()).collect())
+    }
+
+    fn positions(mut answer: Answer) -> Vec<(u64, bool)> {
+        let appended = answer.try_recv().unwrap().unwrap();
+        appended.iter().map(|appended| (appended.position.0, appended.repeated)).collect()
+    }
+
+    #[tokio::test]
+    async fn an_event_with_an_id_has_its_message_and_keys_come_last() {
+        let mut group = Group::default();
+        let first = push(&mut group, vec![append("1"), with_id("i", "2"), append("3")]);
+        let second = push(&mut group, vec![keyed("k", "4"), with_id("j", "5")]);
+        let draft = compose(&mut tail(), Some(&group), frame(4096));
+        let expected =
+            [Kind::Events, Kind::Id("aQ".into()), Kind::Events, Kind::Id("ag".into()), Kind::Keys];
+        assert_eq!(kinds(&draft), expected);
+        let begun: Vec<_> = draft.parts.iter().map(|part| part.payload[16]).collect();
+        assert_eq!(begun, [0, 1, 2, 4, 5], "an event is found by where its message begins");
+        let (run, data) = read(&draft);
+        assert_eq!(data, ["1", "2", "3", "4", "5"]);
+        assert_eq!(run.keys()[0].position, Position(4));
+        group.resolve(draft);
+        assert_eq!(positions(first), [(1, false), (2, false), (3, false)]);
+        assert_eq!(positions(second), [(4, false), (5, false)]);
+    }
+
+    #[tokio::test]
+    async fn what_is_larger_than_a_message_goes_on_in_the_next() {
+        let mut group = Group::default();
+        let large = "x".repeat(500);
+        let many = (0..9).map(|number| keyed(&format!("{number}{}", "k".repeat(90)), "y"));
+        let batch: Vec<_> =
+            [append(&large), with_id("i", &large)].into_iter().chain(many).collect();
+        push(&mut group, batch);
+        let draft = compose(&mut tail(), Some(&group), frame(HEAD_BYTES + 200));
+        assert!(draft.parts.iter().all(|part| part.payload.len() <= HEAD_BYTES + 200));
+        assert_eq!(kinds(&draft).last(), Some(&Kind::Keys));
+        let (run, data) = read(&draft);
+        assert_eq!((data.len(), run.keys().len()), (11, 9));
+        assert_eq!(data[1], large);
+    }
+
+    #[tokio::test]
+    async fn one_publisher_s_mistake_is_his_alone_and_nothing_is_known_too_early() {
+        let mut tail = tail();
+        let mut group = Group::default();
+        let first = push(&mut group, vec![keyed("k", "1")]);
+        let again = push(&mut group, vec![append("2"), keyed("k", "1")]);
+        let mut wrong = push(&mut group, vec![keyed("k", "x"), append("goes with it")]);
+        for _ in 0..2 {
+            // Written twice: the first time another node was faster.
+            let draft = compose(&mut tail, Some(&group), frame(4096));
+            assert_eq!(read(&draft).1, ["1", "2"]);
+        }
+        let draft = compose(&mut tail, Some(&group), frame(4096));
+        group.resolve(draft);
+        assert_eq!(positions(first), [(1, false)]);
+        assert_eq!(positions(again), [(2, false), (1, true)]);
+        assert_eq!(wrong.try_recv().unwrap(), Err(AppendError::KeyReused));
+    }
+
+    #[tokio::test]
+    async fn where_there_is_nothing_to_be_said_nothing_is_written() {
+        let mut tail = tail();
+        assert!(compose(&mut tail, None, frame(4096)).parts.is_empty());
+        let cut = |origin, oldest| Some(Cut { origin, oldest: Position(oldest), freed: 0 });
+        for (cut, parts) in [(cut(7, 1), 0), (cut(7, 2), 0), (cut(9, 1), 0)] {
+            let frame = Frame { cut, ..frame(4096) };
+            assert_eq!(compose(&mut tail, None, frame).parts.len(), parts, "{cut:?}");
+        }
+        let probe = Frame { probe: true, ..frame(4096) };
+        assert_eq!(compose(&mut tail, None, probe).parts.len(), 1);
+    }
+}

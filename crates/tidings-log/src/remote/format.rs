@@ -78,6 +78,7 @@ pub(crate) struct Entry {
     /// The fingerprint of all its events: they came into the log together, and are lost together.
     pub(crate) print: Option<Fingerprint>,
     /// The fingerprint of the event right before its first.
+    #[cfg_attr(not(feature = "redis"), allow(dead_code, reason = "only Redis needs it"))]
     pub(crate) before: Option<Fingerprint>,
     /// No event of it is earlier.
     pub(crate) earliest: Timestamp,

@@ -79,6 +79,7 @@ impl State {
 
     /// Events that were told to others, in the order of time: the log has them as long as its
     /// history is the one that this node knows.
+    #[cfg_attr(not(feature = "redis"), allow(dead_code, reason = "only Redis needs it"))]
     pub(crate) fn told(&self) -> impl Iterator<Item = (Position, Fingerprint)> {
         let last = Position(self.followed.0 - 1);
         let followed = self.followed_print.map(|print| (last, print));
@@ -148,6 +149,7 @@ impl<E> Shared<E> {
         }
     }
 
+    #[cfg_attr(not(feature = "redis"), allow(dead_code, reason = "only Redis needs it"))]
     pub(crate) fn incarnation(&self) -> Incarnation {
         self.state.lock().held.incarnation
     }
@@ -172,6 +174,7 @@ impl<E> Shared<E> {
     }
 
     /// The same, of the answer to an append.
+    #[cfg_attr(not(feature = "redis"), allow(dead_code, reason = "only Redis needs it"))]
     pub(crate) fn hear_appended(&self, held: Held) {
         if self.hear(held)
             && let Some(print) = held.print
