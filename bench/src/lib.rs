@@ -9,7 +9,7 @@
 //! | [`limit`] | the least a server can do: one bare `send(2)` for each subscriber |
 //! | [`isolate`] | a network of its own, with a processor for each side |
 //! | [`server`] | a server that is measured: started, and ended with its handle |
-//! | [`redis`] | a redis-server, which several nodes share, and what it can take by itself |
+//! | [`engine`] | what several nodes share: a Redis or a NATS, started for one measurement |
 //! | [`measure`] | what a process costs: CPU, memory, files; and the machine it runs on |
 //! | [`event`] | what is published: a number, the time, and filling |
 //! | [`report`] | aligned text for people |
@@ -21,6 +21,7 @@
 
 pub mod compare;
 pub mod crowd;
+pub mod engine;
 pub mod event;
 pub mod figure;
 pub mod histogram;
@@ -29,7 +30,6 @@ pub mod limit;
 pub mod load;
 pub mod measure;
 pub mod publish;
-pub mod redis;
 pub mod report;
 pub mod server;
 pub mod subject;

@@ -1,26 +1,25 @@
 //! Several servers that are one hub by an engine that they share: its nodes.
 //! Knows nothing of what a node is beyond that it is a [`Subject`].
 
-use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context;
 
 use super::{Door, Subject};
 use crate::crowd::Target;
+use crate::engine::Engine;
 use crate::measure;
-use crate::redis::Redis;
 
 /// An engine and its nodes. Where nothing else is said, the first node is meant.
 pub struct Fleet {
     // Ended in this order.
     nodes: Vec<Box<dyn Subject>>,
-    engine: Redis,
+    engine: Box<dyn Engine>,
     start: Box<StartNode>,
 }
 
 /// Starts the node of this number, from 0 on.
-type StartNode = dyn Fn(&Redis, usize) -> anyhow::Result<Box<dyn Subject>>;
+type StartNode = dyn Fn(&dyn Engine, usize) -> anyhow::Result<Box<dyn Subject>>;
 
 /// What the parts of a fleet have run so far, or from one moment to another.
 #[derive(Clone, Debug)]
@@ -34,12 +33,11 @@ pub struct Costs {
 }
 
 impl Fleet {
-    /// An engine that writes below this directory, and one node.
+    /// One node over this engine.
     ///
     /// # Errors
-    /// Where either can't be started.
-    pub fn start(scratch: &Path, start: Box<StartNode>) -> anyhow::Result<Self> {
-        let engine = Redis::start(&scratch.join("redis"))?;
+    /// Where it can't be started.
+    pub fn start(engine: Box<dyn Engine>, start: Box<StartNode>) -> anyhow::Result<Self> {
         let mut fleet = Self { nodes: Vec::new(), engine, start };
         fleet.grow(1)?;
         Ok(fleet)
@@ -51,7 +49,7 @@ impl Fleet {
     /// Where one can't be started.
     pub fn grow(&mut self, nodes: usize) -> anyhow::Result<()> {
         while self.nodes.len() < nodes {
-            let node = (self.start)(&self.engine, self.nodes.len())?;
+            let node = (self.start)(&*self.engine, self.nodes.len())?;
             self.nodes.push(node);
         }
         Ok(())
@@ -65,8 +63,8 @@ impl Fleet {
 
     /// What they share.
     #[must_use]
-    pub fn engine(&self) -> &Redis {
-        &self.engine
+    pub fn engine(&self) -> &dyn Engine {
+        &*self.engine
     }
 
     /// What all have run so far.
@@ -78,7 +76,7 @@ impl Fleet {
         Ok(Costs {
             engine: measure::cpu(self.engine.process())?,
             nodes: nodes.collect::<anyhow::Result<_>>()?,
-            engine_sent: self.engine.count("total_net_output_bytes")?,
+            engine_sent: self.engine.sent()?,
         })
     }
 

@@ -181,6 +181,7 @@ pub const SYSTEMS: &[System] = &[
     nchan::ONE_WORKER,
     nchan::WORKERS,
     tidings::REDIS,
+    tidings::NATS,
     nchan::REDIS,
     pushpin::SYSTEM,
     axum::SYSTEM,

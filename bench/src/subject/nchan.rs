@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::plain::{Api, Plain};
 use super::{Ability, Fleet, Place, Subject, System, nginx};
 use crate::crowd::Probe;
-use crate::redis::Redis;
+use crate::engine::{Engine, Redis};
 
 /// It finds its Redis within this time.
 const ENGINE_TIME_MAX: Duration = Duration::from_secs(10);
@@ -42,15 +42,16 @@ pub(super) const REDIS: System = System {
     abilities: &[Ability::Publish, Ability::Resume, Ability::Nodes, Ability::Twin],
     version: |place| Ok(format!("{}, Redis {}", version(place)?, Redis::version()?)),
     start: |place| {
+        let engine = Box::new(Redis::start(&place.scratch.join("redis"))?);
         let theirs = place.clone();
-        let node = move |redis: &Redis, nth| {
+        let node = move |redis: &dyn Engine, nth: usize| {
             let upstream = format!("upstream engine {{ nchan_redis_server {}; }}", redis.url());
             let words = [("UPSTREAM", upstream), ("STORE", "nchan_redis_pass engine;".to_owned())];
             let node = start(&theirs, &format!("nchan-{nth}"), 1, &words)?;
             wait_for_engine(&*node)?;
             Ok(node)
         };
-        Ok(Box::new(Fleet::start(&place.scratch, Box::new(node))?))
+        Ok(Box::new(Fleet::start(engine, Box::new(node))?))
     },
 };
 

@@ -1,4 +1,4 @@
-//! Tidings itself, with its log in memory, on disk or in Redis.
+//! Tidings itself, with its log in memory, on disk, in Redis or in NATS.
 //! Knows its API from outside, as any client does.
 
 use std::path::Path;
@@ -8,10 +8,10 @@ use anyhow::Context;
 
 use super::{Ability, Door, Fleet, Place, Subject, System};
 use crate::crowd::Target;
+use crate::engine::{Engine, Nats, Redis};
 use crate::event::Stamp;
 use crate::isolate;
 use crate::publish::Publisher;
-use crate::redis::Redis;
 use crate::server::Server;
 
 pub(super) const MEMORY: System = System {
@@ -57,14 +57,26 @@ pub(super) const REDIS: System = System {
                CPU is told beside the nodes'",
     abilities: &[Ability::Publish, Ability::Resume, Ability::Stream, Ability::Nodes, Ability::Twin],
     version: |place| Ok(format!("{}, Redis {}", version(place)?, Redis::version()?)),
-    start: |place| {
-        let program = place.tidings.clone();
-        let node = move |redis: &Redis, _| -> anyhow::Result<Box<dyn Subject>> {
-            Ok(Box::new(Tidings::start(&program, &["--log".to_owned(), redis.url()])?))
-        };
-        Ok(Box::new(Fleet::start(&place.scratch, Box::new(node))?))
-    },
+    start: |place| fleet(place, Box::new(Redis::start(&place.scratch.join("redis"))?)),
 };
+
+pub(super) const NATS: System = System {
+    name: "tidings-nats",
+    title: "Tidings over NATS",
+    settings: "each node with `--log nats://…`, else as it comes; Debian's nats-server with \
+               JetStream, which keeps the stream in files",
+    abilities: REDIS.abilities,
+    version: |place| Ok(format!("{}, NATS {}", version(place)?, Nats::version()?)),
+    start: |place| fleet(place, Box::new(Nats::start(&place.scratch.join("nats"))?)),
+};
+
+fn fleet(place: &Place, engine: Box<dyn Engine>) -> anyhow::Result<Box<dyn Subject>> {
+    let program = place.tidings.clone();
+    let node = move |engine: &dyn Engine, _: usize| -> anyhow::Result<Box<dyn Subject>> {
+        Ok(Box::new(Tidings::start(&program, &["--log".to_owned(), engine.url()])?))
+    };
+    Ok(Box::new(Fleet::start(engine, Box::new(node))?))
+}
 
 fn version(place: &Place) -> anyhow::Result<String> {
     let output = Command::new(&place.tidings).arg("--version").output();

@@ -48,6 +48,12 @@ const DEBIAN: &[Debian] = &[
         services: &["redis-server"],
     },
     Debian {
+        package: "nats-server",
+        why: "several nodes are measured over one",
+        present: || find_program("nats-server").is_some(),
+        services: &["nats-server"],
+    },
+    Debian {
         package: "redis-tools",
         why: "redis-benchmark says what a Redis takes by itself",
         present: || find_program("redis-benchmark").is_some(),

@@ -6,10 +6,10 @@ use std::time::Instant;
 use anyhow::{Context, anyhow};
 
 use super::{ENGINE, EVENT_BYTES, NODES, STEP_TIME_MAX, fleet};
+use crate::engine::Taken;
 use crate::figure::{Figure, Sample};
 use crate::measure::OwnThreads;
 use crate::publish::Publisher;
-use crate::redis::Taken;
 use crate::report::grouped;
 use crate::subject::{Ability, Fleet, Subject};
 use crate::works::ndjson::{HEADERS, PIECE_LINES, piece, post};
@@ -18,9 +18,10 @@ use crate::works::{Case, Scale, Work};
 pub(in crate::works) const WORK: Work = Work {
     name: "nodes-append",
     about: "500,000 events of 150 bytes as NDJSON, in a request to each node at the same time, into \
-            one Redis. Before and after, `redis-benchmark -P 64` appends as many entries of 200 \
+            one engine. Before and after, `redis-benchmark -P 64` appends as many entries of 200 \
             bytes (an event with its topic and head) to a stream of the same Redis by 50 \
-            connections: what it takes of others who give each entry by itself.",
+            connections: what it takes of others who give each entry by itself. Of NATS there is \
+            no such tool.",
     cases,
 };
 
@@ -70,20 +71,22 @@ fn run(subject: &mut dyn Subject, nodes: usize, events: usize) -> anyhow::Result
     let limit_after = limit(fleet, events)?;
 
     let mut sample = Sample::default();
-    let limit_rate = f64::midpoint(limit_before.rate, limit_after.rate);
     sample.add(&RATE, rate);
-    sample.add(&LIMIT, limit_rate);
-    sample.add(&SHARE, rate / limit_rate);
     sample.add(&ENGINE, costs.engine_us(events));
-    sample.add(&LIMIT_CPU, f64::midpoint(limit_before.cpu_us, limit_after.cpu_us));
     sample.add(&NODES, costs.nodes_us(events));
+    if let (Some(before), Some(after)) = (limit_before, limit_after) {
+        let limit = f64::midpoint(before.rate, after.rate);
+        sample.add(&LIMIT, limit);
+        sample.add(&SHARE, rate / limit);
+        sample.add(&LIMIT_CPU, f64::midpoint(before.cpu_us, after.cpu_us));
+    }
     if let Some(sentence) = busy.sentence("In all") {
         sample.remark(sentence);
     }
     Ok(sample)
 }
 
-fn limit(fleet: &Fleet, entries: u64) -> anyhow::Result<Taken> {
+fn limit(fleet: &Fleet, entries: u64) -> anyhow::Result<Option<Taken>> {
     fleet.engine().take(entries, ENTRY_BYTES)
 }
 

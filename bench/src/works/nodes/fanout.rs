@@ -14,15 +14,15 @@ use crate::works::{Case, Scale, Work};
 
 pub(in crate::works) const WORK: Work = Work {
     name: "nodes-fanout",
-    about: "Two nodes over one Redis, half of the subscribers at each, all on one topic; events of \
-            150 bytes are published at one of them, one at a time, ten a second. What an idle Redis \
+    about: "Two nodes over one engine, half of the subscribers at each, all on one topic; events of \
+            150 bytes are published at one of them, one at a time, ten a second. What an idle engine \
             does by itself is measured before, and taken off.",
     cases,
 };
 
 /// Of each point; the title says how many subscribers.
-const ENGINE: Figure = Figure::cost("Redis, CPU per event", "µs", 0);
-const SENT: Figure = Figure::plain("Redis sends per event", "B", 0);
+const ENGINE: Figure = Figure::cost("engine, CPU per event", "µs", 0);
+const SENT: Figure = Figure::plain("engine sends per event", "B", 0);
 const NODES: Figure = Figure::cost("nodes, CPU per delivery", "µs", 2);
 
 const NODES_EACH: usize = 2;

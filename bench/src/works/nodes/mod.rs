@@ -17,7 +17,7 @@ use crate::load::Outcome;
 use crate::report::grouped;
 use crate::subject::{Fleet, Subject};
 
-const ENGINE: Figure = Figure::cost("Redis, CPU per event", "µs", 2);
+const ENGINE: Figure = Figure::cost("engine, CPU per event", "µs", 2);
 const NODES: Figure = Figure::cost("all nodes, CPU per event", "µs", 1);
 
 const TOPIC: &str = "bench/nodes";

@@ -15,7 +15,7 @@ use crate::works::{Case, Scale, Work};
 
 pub(in crate::works) const WORK: Work = Work {
     name: "nodes-publish",
-    about: "One, two and three nodes over one Redis, with one stream at each. 64 publishers, dealt \
+    about: "One, two and three nodes over one engine, with one stream at each. 64 publishers, dealt \
             out among the nodes, publish events of 150 bytes on one topic, one a request, for 3 \
             seconds: as fast as they are answered. All parts share one machine: what travels is \
             the CPU of each, not the events a second.",
@@ -23,7 +23,7 @@ pub(in crate::works) const WORK: Work = Work {
 };
 
 const RATE: Figure = Figure::plain("acknowledged", "events/s", 0);
-const SENT: Figure = Figure::plain("Redis sends per event", "B", 0);
+const SENT: Figure = Figure::plain("engine sends per event", "B", 0);
 const ANSWERED: Figure = Figure::plain("publish answered, p50", "ms", 2);
 const RECEIVED: Figure = Figure::plain("received, p50", "ms", 2);
 

@@ -24,9 +24,9 @@ pub(in crate::works) const WORK: Work = Work {
     cases,
 };
 
-const ENGINE: Figure = Figure::cost("Redis, CPU per client", "µs", 0);
+const ENGINE: Figure = Figure::cost("engine, CPU per client", "µs", 0);
 const NODE: Figure = Figure::cost("node, CPU per client", "µs", 0);
-const SENT: Figure = Figure::plain("Redis sends", "MB", 1);
+const SENT: Figure = Figure::plain("engine sends", "MB", 1);
 const TIME: Figure = Figure::plain("until the last has all", "s", 2);
 const PEAK: Figure = Figure::plain("memory of the node at most", "MB", 0);
 

@@ -1,5 +1,5 @@
-//! A redis-server: what several nodes share, and what it can take by itself.
-//! Knows nothing of what they keep in it.
+//! A redis-server, and what it takes of `redis-benchmark`.
+//! Knows nothing of what is kept in it.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -10,23 +10,15 @@ use std::time::Duration;
 
 use anyhow::{Context, ensure};
 
+use super::{Engine, Taken};
 use crate::isolate;
 use crate::measure;
 use crate::server::{Server, free_address};
 
-/// One that runs, with an empty database. It ends with its handle.
+/// One that runs, with an empty database.
 #[derive(Debug)]
 pub struct Redis {
     server: Server,
-}
-
-/// What a server took of `redis-benchmark`.
-#[derive(Clone, Copy, Debug)]
-pub struct Taken {
-    /// Entries a second.
-    pub rate: f64,
-    /// CPU of the server for each, in microseconds.
-    pub cpu_us: f64,
 }
 
 /// A server that takes longer for a line is not there.
@@ -65,23 +57,8 @@ impl Redis {
         Ok(version.context("redis-server does not say its version")?.to_owned())
     }
 
-    /// Its address, for those who use it.
-    #[must_use]
-    pub fn url(&self) -> String {
-        format!("redis://{}", self.server.address())
-    }
-
-    /// Its process.
-    #[must_use]
-    pub fn process(&self) -> u32 {
-        self.server.process()
-    }
-
     /// One of its own counts, by its name in `INFO`.
-    ///
-    /// # Errors
-    /// Where it does not answer, or knows none of this name.
-    pub fn count(&self, name: &str) -> anyhow::Result<u64> {
+    fn count(&self, name: &str) -> anyhow::Result<u64> {
         let text = self.info()?;
         let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
         let value = value.and_then(|value| value.trim().parse().ok());
@@ -101,13 +78,22 @@ impl Redis {
         answer.read_exact(&mut text)?;
         Ok(String::from_utf8_lossy(&text).into_owned())
     }
+}
 
-    /// Lets `redis-benchmark` append so many entries of this size to a stream, pipelined: the
-    /// most that this server can take as entries of their own.
-    ///
-    /// # Errors
-    /// Where that is not installed, or the server does not take them.
-    pub fn take(&self, entries: u64, entry_bytes: usize) -> anyhow::Result<Taken> {
+impl Engine for Redis {
+    fn url(&self) -> String {
+        format!("redis://{}", self.server.address())
+    }
+
+    fn process(&self) -> u32 {
+        self.server.process()
+    }
+
+    fn sent(&self) -> anyhow::Result<u64> {
+        self.count("total_net_output_bytes")
+    }
+
+    fn take(&self, entries: u64, entry_bytes: usize) -> anyhow::Result<Option<Taken>> {
         let address = self.server.address();
         let mut command = Command::new("redis-benchmark");
         command.args(["-h", &address.ip().to_string(), "-p", &address.port().to_string()]);
@@ -120,7 +106,8 @@ impl Redis {
         let text = String::from_utf8_lossy(&output.stdout);
         let rate = rate(&text).with_context(|| format!("redis-benchmark said {text:?}"))?;
         ensure!(output.status.success(), "redis-benchmark ended with {}", output.status);
-        Ok(Taken { rate, cpu_us: cpu.as_secs_f64() * 1e6 / entries.max(1) as f64 })
+        let cpu_us = cpu.as_secs_f64() * 1e6 / entries.max(1) as f64;
+        Ok(Some(Taken { rate, cpu_us }))
     }
 }
 
@@ -147,7 +134,7 @@ mod tests {
         let directory = std::env::temp_dir().join(format!("bench-redis-{}", std::process::id()));
         let redis = Redis::start(&directory).unwrap();
         let before = redis.count("total_commands_processed").unwrap();
-        let taken = redis.take(1_000, 200).unwrap();
+        let taken = redis.take(1_000, 200).unwrap().unwrap();
         assert!(taken.rate > 0.0, "{taken:?}");
         let after = redis.count("total_commands_processed").unwrap();
         assert!(after - before >= 1_000, "{before} {after}");
