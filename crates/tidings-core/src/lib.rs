@@ -10,6 +10,7 @@
 //! - [`pages`]: a table for what a shard keeps for each of very many.
 //! - [`session`]: one subscriber's state: replay → live → lagging → closed.
 //! - [`shard`]: many sessions on one thread: fan-out, heartbeats, joined writes.
+//! - [`vector`]: places in several logs at once, as one id.
 //! - `testing` (a feature): a world in memory with a clock of its own, to drive all of it from a
 //!   seed.
 
@@ -26,3 +27,4 @@ pub mod sse;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod topic;
+pub mod vector;

@@ -78,6 +78,9 @@ pub const BODY_IDLE_TIME_MAX: Duration = Duration::from_secs(30);
 /// A selector in bytes: a topic and room for the names of its variables.
 pub const SELECTOR_BYTES_MAX: usize = 2 * TOPIC_BYTES_MAX;
 
+/// Partitions of a hub's log: as many as one id can tell a place in each of.
+pub const PARTITIONS_MAX: usize = 16;
+
 /// Path segments of one pattern: it bounds the depth of the index.
 pub const PATTERN_SEGMENTS_MAX: usize = 64;
 

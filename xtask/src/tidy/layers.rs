@@ -12,7 +12,7 @@ type Layers = &'static [&'static [&'static str]];
 const CORE: Layers = &[
     &["few", "limits", "pages"],
     &["cursor"],
-    &["event"],
+    &["event", "vector"],
     &["sse", "topic"],
     &["session"],
     &["shard"],

@@ -6,11 +6,14 @@
 //! (`protocol/sse.md`, "What follows for the hub's wire"). No input makes it panic and none adds a
 //! field: the types of [`crate::event`] hold no line breaks, and `data` is split at each of its.
 
+use std::fmt::Display;
+
 use bytes::Bytes;
 use memchr::{memchr_iter, memchr2};
 
 use crate::cursor::Cursor;
 use crate::event::Event;
+use crate::vector::Vector;
 
 /// A piece of an event stream, ready to be sent as it is or as one chunk of HTTP/1.1's chunked
 /// coding (RFC 9112, section 7.1). Cheap to clone: the bytes are shared.
@@ -32,8 +35,21 @@ impl Frame {
     #[must_use]
     pub fn event(cursor: Cursor, event: &Event) -> Self {
         match &event.id {
-            Some(id) => Self::block(id.as_str().as_bytes(), event),
-            None => Self::block(IdText::new(cursor).as_bytes(), event),
+            Some(id) => Self::block(None, id.as_str().as_bytes(), event),
+            None => Self::block(None, IdText::new(cursor).as_bytes(), event),
+        }
+    }
+
+    /// The same, so that its bytes tell its place also where its publisher chose the id: by a
+    /// comment before it. For streams that are made of several logs' frames.
+    #[must_use]
+    pub fn placed_event(cursor: Cursor, event: &Event) -> Self {
+        match &event.id {
+            Some(id) => {
+                let place = IdText::new(cursor);
+                Self::block(Some(place.as_bytes()), id.as_str().as_bytes(), event)
+            }
+            None => Self::event(cursor, event),
         }
     }
 
@@ -79,6 +95,21 @@ impl Frame {
     #[must_use]
     pub fn reset(from: &str, before: Cursor, missed: Option<u64>) -> Self {
         let oldest = Cursor { position: before.position.next(), print: None, ..before };
+        Self::reset_at(from, &before, &oldest, missed)
+    }
+
+    /// The same for a stream of several logs: its places stand for the cursors.
+    #[must_use]
+    pub fn reset_several(from: &str, before: &Vector, missed: Option<u64>) -> Self {
+        Self::reset_at(from, before, before, missed)
+    }
+
+    fn reset_at(
+        from: &str,
+        before: &impl Display,
+        oldest: &impl Display,
+        missed: Option<u64>,
+    ) -> Self {
         let missed = missed.map_or_else(String::new, |missed| format!(",\"missed\":{missed}"));
         Self::text(&format!(
             "id: {before}\nevent: tidings.reset\n\
@@ -99,7 +130,7 @@ impl Frame {
         self.chunk.slice(self.head as usize..self.chunk.len() - CHUNK_END.len())
     }
 
-    fn block(id: &[u8], event: &Event) -> Self {
+    fn block(place: Option<&[u8]>, id: &[u8], event: &Event) -> Self {
         let data = event.data.as_bytes();
         // Most data is one line: looked for once, it tells the length and how to put it.
         let first_break = find_break(data);
@@ -107,12 +138,16 @@ impl Frame {
         let mut digits = [0; DIGITS_MAX];
         let retry = event.retry.map(|retry| write_digits(&mut digits, retry.as_ms().into()));
         let field = |name: &[u8], value: &[u8]| name.len() + value.len() + 1;
-        let length = field(ID, id)
+        let length = place.map_or(0, |place| field(COMMENT, place))
+            + field(ID, id)
             + event_type.map_or(0, |value| field(EVENT, value))
             + retry.map_or(0, |value| field(RETRY, value))
             + data_length(data, first_break)
             + 1;
         Self::write(length, |out| {
+            if let Some(place) = place {
+                put_field(out, COMMENT, place);
+            }
             put_field(out, ID, id);
             if let Some(value) = event_type {
                 put_field(out, EVENT, value);
@@ -146,6 +181,7 @@ impl Frame {
     }
 }
 
+const COMMENT: &[u8] = b":";
 const ID: &[u8] = b"id: ";
 const EVENT: &[u8] = b"event: ";
 const RETRY: &[u8] = b"retry: ";
@@ -238,7 +274,7 @@ fn write_digits(digits: &mut [u8; DIGITS_MAX], mut number: u64) -> &[u8] {
 /// A text as a JSON string (RFC 8259, section 7).
 struct JsonText<'a>(&'a str);
 
-impl std::fmt::Display for JsonText<'_> {
+impl Display for JsonText<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("\"")?;
         for c in self.0.chars() {
@@ -310,6 +346,17 @@ mod tests {
         assert_eq!(Frame::heartbeat().raw(), ":\n");
         assert_eq!(Frame::heartbeat().chunk(), "2\r\n:\n\r\n");
         assert_eq!(Frame::preamble(2500).raw(), ":\nretry: 2500\n");
+    }
+
+    #[test]
+    fn a_placed_event_tells_its_place_beside_an_id_of_its_publisher() {
+        let chosen = Event { id: Some(EventId::parse("urn:x").unwrap()), ..event("x") };
+        let frame = Frame::placed_event(cursor(7), &chosen);
+        assert_eq!(frame.raw(), ":k3f9x2ab-7\nid: urn:x\ndata: x\n\n");
+        assert_eq!(
+            Frame::placed_event(cursor(7), &event("x")),
+            Frame::event(cursor(7), &event("x"))
+        );
     }
 
     #[test]
