@@ -17,6 +17,7 @@ mod memory;
 #[cfg(feature = "nats")]
 mod nats;
 mod page;
+mod partition;
 #[cfg(feature = "redis")]
 mod redis;
 #[cfg(any(feature = "nats", feature = "redis"))]
@@ -47,6 +48,7 @@ pub use self::redis::{
 };
 pub use disk::{Disk, DiskOptions, OpenError, Recovery, SyncPolicy, SyncPolicyError};
 pub use memory::{Memory, MemoryOptions};
+pub use partition::{logs_checksum, partition_of};
 pub use shares::{Share, Shares};
 
 /// The ordered, kept sequence of events.

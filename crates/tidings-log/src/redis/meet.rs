@@ -24,11 +24,20 @@ pub(super) const VERSION: u32 = 1;
 /// Opens the log that the server has, or makes one. Gives its format too.
 pub(super) async fn open(link: &Link, keys: &Keys) -> Result<(Held, String), Fault> {
     let incarnation = random_incarnation();
-    let version = VERSION.to_string();
-    let arguments = [incarnation.as_str().as_bytes(), version.as_bytes()];
+    let (version, partitions) = (VERSION.to_string(), keys.partitions.to_string());
+    let arguments = [incarnation.as_str(), &version, &partitions].map(str::as_bytes);
     match link.run(&scripts::OPEN, keys, &arguments).await? {
-        Answer::Done(held, format) => {
-            Ok((held, format.and_then(scripts::text).unwrap_or_default()))
+        Answer::Done(held, about) => {
+            let about = about.and_then(scripts::text).unwrap_or_default();
+            let (format, of) = about.split_once(' ').unwrap_or((&about, ""));
+            if format == version && of != partitions {
+                return Err(Fault::refused(format!(
+                    "the log was made with redis-partitions = {of}, and this node has \
+                     {partitions}: give all nodes the same, or take another redis-prefix for a \
+                     log with another number"
+                )));
+            }
+            Ok((held, format.to_owned()))
         }
         Answer::Other | Answer::Back => {
             Err(Fault::refused("it answers what no script of ours does"))

@@ -1,7 +1,7 @@
 //! A log in Redis: a stream that many nodes append to and follow, so that they are one hub.
 //! Knows nothing of the nodes; each sees only the server.
 //!
-//! The keys, for the prefix `tidings`:
+//! The keys, for the prefix `tidings` and the first partition, which most often is the only one:
 //!
 //! | key | |
 //! |---|---|
@@ -33,7 +33,7 @@ mod tests;
 mod writer;
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -46,7 +46,7 @@ use self::engine::{Engine, Shared};
 use self::link::{Dialer, Fault};
 use self::meet::VERSION;
 use self::reader::Reader;
-use self::scripts::Keys;
+use self::scripts::{Keys, Partition};
 use self::sizes::TRIM_ENTRIES_MAX;
 use self::writer::Writer;
 use crate::memory::random_incarnation;
@@ -68,7 +68,8 @@ pub struct Redis {
     shared: Arc<Shared>,
     reader: Arc<Reader>,
     door: Door,
-    listener: AbortHandle,
+    /// From when on somebody follows; if there is only one partition, from the beginning.
+    listener: OnceLock<AbortHandle>,
     /// Taken by whoever waits for its end.
     writer: tokio::sync::Mutex<Option<JoinHandle<()>>>,
 }
@@ -80,9 +81,41 @@ impl Redis {
     /// # Errors
     /// See [`RedisError`].
     pub async fn open(options: RedisOptions) -> Result<Self, RedisError> {
+        let redis = Self::open_partition(options, Partition::ONLY).await?;
+        redis.listen();
+        Ok(redis)
+    }
+
+    /// The same for a log in so many partitions, each of which keeps its share of the bytes, and is
+    /// listened to from when on somebody follows it. How many there are can't be changed.
+    ///
+    /// # Errors
+    /// See [`RedisError`].
+    pub async fn open_partitions(
+        options: RedisOptions,
+        partitions: usize,
+    ) -> Result<Vec<Self>, RedisError> {
+        if partitions == 1 {
+            return Ok(vec![Self::open(options).await?]);
+        }
+        let bytes_max = options.bytes_max / partitions.max(1) as u64;
+        let options = RedisOptions { bytes_max, ..options };
+        let mut all = Vec::with_capacity(partitions);
+        // One after the other: the first says whether there are as many.
+        for number in 0..partitions {
+            let partition = Partition { number, of: partitions };
+            all.push(Self::open_partition(options.clone(), partition).await?);
+        }
+        Ok(all)
+    }
+
+    async fn open_partition(
+        options: RedisOptions,
+        partition: Partition,
+    ) -> Result<Self, RedisError> {
         // Not secret, only different: two nodes must not take each other's answers for theirs.
         let node = format!("{}{}", random_incarnation(), random_incarnation());
-        let keys = Keys::new(&options.prefix, &node);
+        let keys = Keys::new(&options.prefix, partition, &node);
         let dialer = Dialer::new(&options, &keys)?;
         let (held, format) = first_contact(&dialer, &keys).await.map_err(|fault| {
             RedisError::Unreachable { address: options.address.to_string(), reason: fault.reason }
@@ -101,11 +134,17 @@ impl Redis {
         let shared = Arc::new(Shared::new(engine, place, held));
         let reader = Arc::new(Reader::new(Arc::clone(&shared)));
         let (door, waiting) = Door::new(options.bytes_max);
-        let listener = tokio::spawn(listen::listen(Arc::clone(&shared))).abort_handle();
         let writer =
             Writer { shared: Arc::clone(&shared), waiting, under_way: VecDeque::new(), number: 1 };
         let writer = tokio::sync::Mutex::new(Some(tokio::spawn(writer.run())));
-        Ok(Self { shared, reader, door, listener, writer })
+        Ok(Self { shared, reader, door, listener: OnceLock::new(), writer })
+    }
+
+    fn listen(&self) {
+        self.listener.get_or_init(|| {
+            self.shared.skip_to_end();
+            tokio::spawn(listen::listen(Arc::clone(&self.shared))).abort_handle()
+        });
     }
 }
 
@@ -128,7 +167,9 @@ async fn first_contact(dialer: &Dialer, keys: &Keys) -> Result<(Held, String), F
 
 impl Drop for Redis {
     fn drop(&mut self) {
-        self.listener.abort();
+        if let Some(listener) = self.listener.get() {
+            listener.abort();
+        }
         if let Some(writer) = self.writer.get_mut().take() {
             writer.abort();
         }
@@ -188,6 +229,7 @@ impl Log for Redis {
     }
 
     fn follow(&self, from: Position) -> Box<dyn Follow> {
+        self.listen();
         Box::new(Follower::new(Arc::clone(&self.shared), Arc::clone(&self.reader), from))
     }
 

@@ -198,6 +198,13 @@ impl<E> Shared<E> {
         self.changed.send_replace(());
     }
 
+    /// Nobody has listened so far: what was appended meanwhile is read by those who want it.
+    pub(crate) fn skip_to_end(&self) {
+        let mut state = self.state.lock();
+        let held = state.held;
+        state.forget_recent(held.next, held.print);
+    }
+
     /// Adds records that the server has told us of, which were asked for in this generation, and
     /// come right after an event with the fingerprint `before`, where that is known. `false`: it is
     /// not the one that was heard before them.

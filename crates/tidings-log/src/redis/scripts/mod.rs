@@ -55,10 +55,24 @@ impl Script {
     }
 }
 
+/// One of so many parts of a hub's log.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Partition {
+    pub(super) number: usize,
+    pub(super) of: usize,
+}
+
+impl Partition {
+    /// There is no other.
+    pub(super) const ONLY: Self = Self { number: 0, of: 1 };
+}
+
 /// The names of a log's keys. The braces put all of them into one slot of a cluster; the number
-/// is that of the partition, of which there is one so far.
+/// is that of the partition, so that each has a slot of its own.
 #[derive(Clone, Debug)]
 pub(super) struct Keys {
+    /// How many partitions there are beside this one, and it.
+    pub(super) partitions: usize,
     pub(super) log: String,
     meta: String,
     ids: String,
@@ -77,9 +91,11 @@ pub(super) struct Keys {
 
 impl Keys {
     /// `node` is a name that no other process has.
-    pub(super) fn new(prefix: &RedisPrefix, node: &str) -> Self {
-        let key = |name: &str| format!("{{{prefix}:0}}:{name}");
+    pub(super) fn new(prefix: &RedisPrefix, partition: Partition, node: &str) -> Self {
+        let Partition { number, of } = partition;
+        let key = |name: &str| format!("{{{prefix}:{number}}}:{name}");
         Self {
+            partitions: of,
             log: key("log"),
             meta: key("meta"),
             ids: key("ids"),

@@ -202,7 +202,7 @@ async fn a_server_that_is_not_there_is_named() {
 #[tokio::test]
 async fn what_comes_a_second_time_is_answered_and_not_appended() {
     let server = Server::start();
-    let keys = Keys::new(&RedisPrefix::default(), "node");
+    let keys = Keys::new(&RedisPrefix::default(), Partition::ONLY, "node");
     let dialer = Dialer::new(&server.options(), &keys).unwrap();
     let link = dialer.dial(ANSWER_TIME_MAX).await.unwrap();
     let (held, _) = meet::open(&link, &keys).await.unwrap();
