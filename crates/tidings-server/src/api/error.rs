@@ -279,7 +279,9 @@ impl From<PublishError> for Problem {
     fn from(error: PublishError) -> Self {
         match error {
             PublishError::Append(error) => error.into(),
-            PublishError::OwnId { .. } => Self::bad_request(error.to_string()),
+            PublishError::OwnId { .. } | PublishError::SeveralPartitions => {
+                Self::bad_request(error.to_string())
+            }
         }
     }
 }

@@ -5,7 +5,6 @@ use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use tidings_core::cursor::Timestamp;
-use tidings_log::Record;
 
 use crate::engine::{Filter, History, Hub, Id, Start};
 
@@ -44,7 +43,7 @@ pub(crate) async fn page(
     let limit = start::limit(query)?;
     let history = hub.history(filter, start.unwrap_or(Start::Live), limit).await?;
     let document = Document {
-        events: history.records.iter().map(|record| item(&history, record)).collect(),
+        events: (0..history.records.len()).map(|number| item(&history, number)).collect(),
         next: history.next.to_string(),
     };
     let mut text = serde_json::to_string(&document).expect("texts and numbers are JSON");
@@ -57,10 +56,11 @@ pub(crate) async fn page(
     Ok(response)
 }
 
-fn item<'a>(history: &History, record: &'a Record) -> Item<'a> {
+fn item(history: &History, number: usize) -> Item<'_> {
+    let record = &history.records[number];
     let event = &record.event;
     Item {
-        id: history.id(record),
+        id: history.id(number),
         topics: event.topics.iter().map(|topic| topic.as_str()).collect(),
         event: event.event_type.as_ref().map(|event_type| event_type.as_str()),
         retry: event.retry.map(|retry| retry.as_ms()),

@@ -10,10 +10,9 @@ use axum::http::request::Parts;
 use axum::http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Version, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
-use tidings_core::cursor::Cursor;
 use tidings_core::topic::Selectors;
 
-use crate::engine::{Hub, Start, Subscription, Verdict, now};
+use crate::engine::{Bookmark, Hub, Start, Subscription, Verdict, now};
 use crate::gate::Client;
 
 use super::accept;
@@ -156,7 +155,11 @@ impl Subscriber {
         let Self { label, private, client, ends: expires, .. } = self;
         let subscription = Subscription { selectors, private, start, label, client, expires };
         let subscribed = hub.subscribe(subscription).await?;
-        let place = Some((subscribed.verdict, subscribed.cursor));
+        let place = Some((subscribed.verdict, subscribed.cursor.clone()));
+        // Of several partitions, it stays with hyper, and the connection is to end with it as those
+        // do that a shard has.
+        let several = !subscribed.others.is_empty();
+        let connection = if several { connection.map(|_| "close") } else { connection };
         let body = hub.stream(subscribed, self.version, &self.extensions);
         Ok(EventStream { place, connection, heartbeat, body })
     }
@@ -189,7 +192,7 @@ impl<S: Sync> FromRequestParts<S> for Subscriber {
 #[derive(Debug)]
 pub struct EventStream {
     /// `None` in the answer to `HEAD` and while the hub shuts down: nothing is looked up.
-    place: Option<(Verdict, Cursor)>,
+    place: Option<(Verdict, Bookmark)>,
     /// What `Connection` says; HTTP/2 forbids it.
     connection: Option<&'static str>,
     heartbeat: Duration,
@@ -209,7 +212,7 @@ impl EventStream {
     /// shuts down.
     #[must_use]
     pub fn verdict(&self) -> Option<Verdict> {
-        self.place.map(|(verdict, _)| verdict)
+        self.place.as_ref().map(|(verdict, _)| *verdict)
     }
 }
 
@@ -231,7 +234,7 @@ impl IntoResponse for EventStream {
         if let Some((verdict, cursor)) = self.place {
             tell_verdict(headers, verdict);
             let cursor = HeaderValue::try_from(cursor.to_string());
-            headers.insert(TIDINGS_CURSOR, cursor.expect("letters, digits and a dash"));
+            headers.insert(TIDINGS_CURSOR, cursor.expect("letters, digits and a few signs"));
         }
         response
     }

@@ -10,7 +10,6 @@ use std::task::{Context, Poll, Waker};
 use bytes::Bytes;
 use http_body::{Body, Frame};
 use parking_lot::Mutex;
-use tidings_core::limits::BODY_QUEUE_BYTES_MAX;
 use tidings_core::shard::{SubscriberId, Written};
 
 /// What a body tells its shard.
@@ -22,8 +21,9 @@ pub(crate) enum Notice {
     Writable(SubscriberId),
 }
 
-/// What stands between a shard and a body: at most [`BODY_QUEUE_BYTES_MAX`] bytes.
+/// What stands between a shard and a body.
 pub(crate) struct Queue {
+    bytes_max: usize,
     notify: Box<dyn Fn(Notice) + Send + Sync>,
     state: Mutex<State>,
 }
@@ -44,9 +44,12 @@ struct State {
 }
 
 impl Queue {
-    /// A queue whose shard hears of it by `notify`, which must not wait.
-    pub(crate) fn new(notify: impl Fn(Notice) + Send + Sync + 'static) -> Arc<Self> {
-        Arc::new(Self { notify: Box::new(notify), state: Mutex::default() })
+    /// A queue of so many bytes, whose shard hears of it by `notify`, which must not wait.
+    pub(crate) fn new(
+        bytes_max: usize,
+        notify: impl Fn(Notice) + Send + Sync + 'static,
+    ) -> Arc<Self> {
+        Arc::new(Self { bytes_max, notify: Box::new(notify), state: Mutex::default() })
     }
 
     /// The shard has taken it in under this id. `false`: the body has gone meanwhile.
@@ -62,7 +65,7 @@ impl Queue {
         if state.dropped {
             return Written::Gone;
         }
-        let taken = bytes.len().min(BODY_QUEUE_BYTES_MAX - state.length);
+        let taken = bytes.len().min(self.bytes_max - state.length);
         state.blocked = taken < bytes.len();
         if taken > 0 {
             state.length += taken;
@@ -95,6 +98,11 @@ impl EventBody {
     pub(crate) fn new(first: Bytes, queue: Arc<Queue>) -> Self {
         Self { first: Some(first), queue }
     }
+
+    /// One that is part of a stream which has begun.
+    pub(crate) fn part(queue: Arc<Queue>) -> Self {
+        Self { first: None, queue }
+    }
 }
 
 impl Body for EventBody {
@@ -117,7 +125,7 @@ impl Body for EventBody {
             return Poll::Pending;
         };
         state.length -= bytes.len();
-        let room = state.blocked && state.length <= BODY_QUEUE_BYTES_MAX / 2;
+        let room = state.blocked && state.length <= self.queue.bytes_max / 2;
         let writable = if room { state.id } else { None };
         if writable.is_some() {
             state.blocked = false;

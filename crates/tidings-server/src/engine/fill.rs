@@ -10,7 +10,7 @@ use tidings_core::cursor::{Incarnation, Position};
 use tidings_core::limits::{FILL_BYTES, PAGE_EVENTS_MAX};
 use tidings_core::shard::Delivery;
 use tidings_core::topic::{Selector, Selectors};
-use tidings_log::{Log, Read};
+use tidings_log::{Log, Read, Record};
 
 use super::reader::deliver;
 use super::tail::Tail;
@@ -21,15 +21,17 @@ const STEP_EVENTS_MIN: u64 = 64;
 /// Steps back through the log until the tail is full, or has all that is kept. A log that does not
 /// answer, or becomes another one meanwhile, ends it: nothing depends on it.
 ///
-/// Cancel safe: what the tail has by then it keeps.
-pub(crate) async fn fill(log: Arc<dyn Log>, tail: Arc<Tail>) {
+/// The log may be one of several. Cancel safe: what the tail has by then it keeps.
+pub(crate) async fn fill(log: Arc<dyn Log>, tail: Arc<Tail>, several: bool) {
     let all = Selectors::from(Selector::parse("*").expect("a selector"));
     let (incarnation, _) = tail.head();
     let mut end = tail.first();
     let mut events = STEP_EVENTS_MIN;
     while end > log.bounds().oldest {
         let from = Position(end.0.saturating_sub(events)).max(log.bounds().oldest);
-        let Some(step) = read(&*log, incarnation, from..end, &all, tail.bytes_max()).await else {
+        let make = |record: &Record| deliver(incarnation, record, several);
+        let Some(step) = read(&*log, incarnation, from..end, &all, tail.bytes_max(), make).await
+        else {
             return;
         };
         let bytes: usize = step.iter().map(|delivery| delivery.frame.chunk().len()).sum();
@@ -51,6 +53,7 @@ async fn read(
     range: Range<Position>,
     all: &Selectors,
     bytes_max: usize,
+    make: impl Fn(&Record) -> Arc<Delivery>,
 ) -> Option<VecDeque<Arc<Delivery>>> {
     let mut step = VecDeque::new();
     let mut bytes = 0;
@@ -65,7 +68,7 @@ async fn read(
         }
         from = page.next;
         for record in page.records.iter().filter(|record| record.position < range.end) {
-            let delivery = deliver(incarnation, record);
+            let delivery = make(record);
             bytes += delivery.frame.chunk().len();
             step.push_back(delivery);
             while bytes > bytes_max {
@@ -98,7 +101,7 @@ mod tests {
     async fn filled(log: &Arc<dyn Log>, bytes_max: usize) -> Tail {
         let bounds = log.bounds();
         let tail = Arc::new(Tail::new(bounds.incarnation, bounds.next, bytes_max));
-        fill(Arc::clone(log), Arc::clone(&tail)).await;
+        fill(Arc::clone(log), Arc::clone(&tail), false).await;
         Arc::into_inner(tail).expect("nobody else has it")
     }
 

@@ -10,8 +10,11 @@ mod connections;
 mod fill;
 mod hub;
 mod inbox;
+mod lane;
 mod lifetime;
+mod merged;
 mod place;
+mod places;
 mod pump;
 mod reader;
 mod shard_thread;
@@ -27,7 +30,7 @@ pub use place::{Start, Verdict};
 pub(crate) use pump::now;
 pub use takeover::Takeover;
 pub use terms::{
-    History, Id, Publish, PublishError, Published, SubscribeError, Subscribed, Subscription,
-    TooFast,
+    Bookmark, History, Id, Publish, PublishError, Published, SubscribeError, Subscribed,
+    Subscription, TooFast,
 };
 pub use tidings_core::shard::Filter;

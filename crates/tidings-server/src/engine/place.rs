@@ -5,6 +5,7 @@ use tidings_core::cursor::{Cursor, Fingerprint, Incarnation, Position, Timestamp
 use tidings_core::event::EventId;
 use tidings_core::sse::Frame;
 use tidings_core::topic::Selectors;
+use tidings_core::vector;
 use tidings_log::{Bounds, Log, Mark, ReadError};
 
 use super::tail::Tail;
@@ -59,6 +60,15 @@ pub(crate) struct Place {
     pub(crate) print: Option<Fingerprint>,
     /// The event that says what is gone.
     pub(crate) reset: Option<Frame>,
+    /// How many positions are gone, where anybody knows.
+    pub(crate) missed: Option<u64>,
+}
+
+impl Place {
+    /// Right before what is delivered first.
+    pub(crate) fn cursor(&self) -> Cursor {
+        Cursor { print: self.print, ..Cursor::before(self.incarnation, self.next) }
+    }
 }
 
 /// Finds the place of a start.
@@ -144,24 +154,67 @@ async fn after(
     })
 }
 
+/// Finds the place after one that stands in a vector.
+///
+/// # Errors
+/// Where the log can't be read.
+pub(crate) async fn after_mark(
+    log: &dyn Log,
+    tail: &Tail,
+    id: &str,
+    mark: vector::Mark,
+) -> Result<Place, ReadError> {
+    let mut bounds = log.bounds();
+    if mark.position >= bounds.next {
+        bounds = log.bounds_now().await?;
+    }
+    let place = after_position(bounds, id, mark.position);
+    if place.verdict == Verdict::Reset {
+        return Ok(place);
+    }
+    let cursor = Cursor { incarnation: bounds.incarnation, position: mark.position, print: None };
+    let print = known(log, tail, cursor).await?;
+    if let (Some(trace), Some(print)) = (mark.trace, print)
+        && !trace.is_of(print)
+    {
+        let print = end(log, tail, bounds).await;
+        return same(log, reset(bounds, id, bounds.next, print, None));
+    }
+    same(log, Place { print, ..place })
+}
+
+/// The end, for somebody who may have had anything before.
+///
+/// # Errors
+/// Where the log can't be read.
+pub(crate) async fn unknown(log: &dyn Log, tail: &Tail, id: &str) -> Result<Place, ReadError> {
+    let bounds = log.bounds();
+    same(log, reset(bounds, id, bounds.next, end(log, tail, bounds).await, None))
+}
+
+/// The fingerprint of the event at a place.
+async fn known(
+    log: &dyn Log,
+    tail: &Tail,
+    cursor: Cursor,
+) -> Result<Option<Fingerprint>, ReadError> {
+    match tail.cursor(cursor).print {
+        None => log.fingerprint(cursor.position).await,
+        known => Ok(known),
+    }
+}
+
 /// Whether the log has another event now at the place of this cursor: what keeps the log has lost
 /// its end and given the position again, and nobody knows what else the client had of that end.
 async fn is_lost(log: &dyn Log, tail: &Tail, cursor: Cursor) -> Result<bool, ReadError> {
     let Some(print) = cursor.print else { return Ok(false) };
-    let known = match tail.cursor(Cursor { print: None, ..cursor }).print {
-        None => log.fingerprint(cursor.position).await?,
-        known => known,
-    };
+    let known = known(log, tail, Cursor { print: None, ..cursor }).await?;
     Ok(known.is_some_and(|known| known != print))
 }
 
 /// The fingerprint of the log's last event, if it is known.
 async fn end(log: &dyn Log, tail: &Tail, bounds: Bounds) -> Option<Fingerprint> {
-    let last = Cursor::before(bounds.incarnation, bounds.next);
-    match tail.cursor(last).print {
-        None => log.fingerprint(last.position).await.ok().flatten(),
-        known => known,
-    }
+    known(log, tail, Cursor::before(bounds.incarnation, bounds.next)).await.ok().flatten()
 }
 
 fn after_position(bounds: Bounds, id: &str, position: Position) -> Place {
@@ -177,7 +230,7 @@ fn after_position(bounds: Bounds, id: &str, position: Position) -> Place {
 }
 
 fn at(bounds: Bounds, verdict: Verdict, next: Position) -> Place {
-    Place { incarnation: bounds.incarnation, verdict, next, print: None, reset: None }
+    Place { incarnation: bounds.incarnation, verdict, next, print: None, reset: None, missed: None }
 }
 
 /// The place, if the log is still the one in which it was looked for.
@@ -198,7 +251,7 @@ fn reset(
     let incarnation = bounds.incarnation;
     let before = Cursor { print, ..Cursor::before(incarnation, next) };
     let reset = Some(Frame::reset(from, before, missed));
-    Place { incarnation, verdict: Verdict::Reset, next, print, reset }
+    Place { incarnation, verdict: Verdict::Reset, next, print, reset, missed }
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use futures_util::future::join_all;
 use tidings_core::cursor::Timestamp;
 use tidings_core::limits::PASSED_OVER_EVENTS_MAX;
 use tidings_log::{Follow, FollowError, Log, Record};
@@ -19,8 +20,13 @@ const RETRY_PAUSE: Duration = Duration::from_millis(500);
 /// How often the log is asked to let go of what is too old.
 const TRIM_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Follows the log until it is closed.
-pub(crate) async fn pump(mut follow: Box<dyn Follow>, tail: Arc<Tail>, inboxes: Vec<Inbox>) {
+/// Follows the log, which may be one of several, until it is closed.
+pub(crate) async fn pump(
+    mut follow: Box<dyn Follow>,
+    tail: Arc<Tail>,
+    inboxes: Vec<Inbox>,
+    several: bool,
+) {
     let (mut incarnation, _) = tail.head();
     let mut failed = false;
     let mut sleepers: Vec<Sleeper> = inboxes.into_iter().map(Sleeper::new).collect();
@@ -30,7 +36,7 @@ pub(crate) async fn pump(mut follow: Box<dyn Follow>, tail: Arc<Tail>, inboxes: 
                 if std::mem::take(&mut failed) {
                     tracing::info!("the log can be followed again");
                 }
-                tail.push(records.iter().map(|record| deliver(incarnation, record)));
+                tail.push(records.iter().map(|record| deliver(incarnation, record, several)));
                 sleepers.iter_mut().for_each(|sleeper| sleeper.tell(&records, &tail));
             }
             Err(FollowError::Closed) => return,
@@ -84,19 +90,22 @@ impl Sleeper {
     }
 }
 
-/// Has the log let go of what retention does not cover, for ever.
-pub(crate) async fn trim(log: Arc<dyn Log>, metrics: Arc<Metrics>) {
+/// Has the logs let go of what retention does not cover, for ever.
+pub(crate) async fn trim(logs: Vec<Arc<dyn Log>>, metrics: Arc<Metrics>) {
     let mut interval = tokio::time::interval(TRIM_INTERVAL);
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         interval.tick().await;
-        if let Err(reason) = log.trim(now()).await {
+        let trimmed = join_all(logs.iter().map(|log| log.trim(now()))).await;
+        for reason in trimmed.into_iter().filter_map(Result::err) {
             tracing::warn!(%reason, "the log can't let go of old events");
         }
-        metrics.log_available.set(i64::from(log.health().is_ok()));
-        let usage = log.usage();
-        metrics.log_events.set(usage.events as i64);
-        metrics.log_bytes.set(usage.bytes as i64);
+        metrics.log_available.set(i64::from(logs.iter().all(|log| log.health().is_ok())));
+        let held = logs.iter().map(|log| log.usage());
+        let (events, bytes) =
+            held.fold((0, 0), |sum, usage| (sum.0 + usage.events, sum.1 + usage.bytes));
+        metrics.log_events.set(events as i64);
+        metrics.log_bytes.set(bytes as i64);
     }
 }
 

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use tidings_core::cursor::{Cursor, Incarnation, Position};
-use tidings_core::limits::{LOG_READS_MAX, PAGE_BYTES_MAX, PAGE_EVENTS_MAX};
+use tidings_core::limits::{PAGE_BYTES_MAX, PAGE_EVENTS_MAX};
 use tidings_core::shard::{Delivery, Filter, Page, SubscriberId};
 use tidings_core::sse::Frame;
 use tidings_log::{Log, Read, ReadError, Record};
@@ -14,30 +14,39 @@ use tokio::sync::Semaphore;
 use super::inbox::{Inbox, Input};
 use crate::metrics::Metrics;
 
-/// Makes the delivery of a record: the one place where an event becomes a frame.
-pub(crate) fn deliver(incarnation: Incarnation, record: &Record) -> Arc<Delivery> {
+/// Makes the delivery of a record: the one place where an event becomes a frame. `several`: its
+/// bytes tell its place in any case, as there are several logs.
+pub(crate) fn deliver(incarnation: Incarnation, record: &Record, several: bool) -> Arc<Delivery> {
     let cursor = Cursor { incarnation, position: record.position, print: record.print };
+    let frame = if several { Frame::placed_event } else { Frame::event };
     Arc::new(Delivery {
         position: record.position,
         print: record.print,
         topics: record.event.topics.clone(),
         private: record.event.private,
-        frame: Frame::event(cursor, &record.event),
+        frame: frame(cursor, &record.event),
     })
 }
 
-/// What all readers of a hub share: at most [`LOG_READS_MAX`] pages are under way at once, so
-/// that a storm of replays can't fill the memory.
+/// What all readers of a lane share: at most `LOG_READS_MAX` pages of all lanes are under way at
+/// once, so that a storm of replays can't fill the memory.
 pub(crate) struct Source {
     pub(crate) log: Arc<dyn Log>,
     pub(crate) metrics: Arc<Metrics>,
     permits: Arc<Semaphore>,
     runtime: Handle,
+    several: bool,
 }
 
 impl Source {
-    pub(crate) fn new(log: Arc<dyn Log>, metrics: Arc<Metrics>, runtime: Handle) -> Arc<Self> {
-        Arc::new(Self { log, metrics, permits: Arc::new(Semaphore::new(LOG_READS_MAX)), runtime })
+    pub(crate) fn new(
+        log: Arc<dyn Log>,
+        metrics: Arc<Metrics>,
+        runtime: Handle,
+        permits: Arc<Semaphore>,
+        several: bool,
+    ) -> Arc<Self> {
+        Arc::new(Self { log, metrics, permits, runtime, several })
     }
 }
 
@@ -66,13 +75,14 @@ impl Reader {
             let permits = Arc::clone(&source.permits);
             let permit = permits.acquire_owned().await.expect("it is never closed");
             source.metrics.log_reads.inc();
-            let page = page(&*source.log, incarnation, from, &filter).await;
+            let page = page(&source, incarnation, from, &filter).await;
             inbox.send(Input::Page(id, page, permit));
         });
     }
 }
 
-async fn page(log: &dyn Log, incarnation: Incarnation, from: Position, filter: &Filter) -> Page {
+async fn page(source: &Source, incarnation: Incarnation, from: Position, filter: &Filter) -> Page {
+    let log = &*source.log;
     let read = Read {
         from,
         selectors: &filter.selectors,
@@ -90,7 +100,7 @@ async fn page(log: &dyn Log, incarnation: Incarnation, from: Position, filter: &
                 .records
                 .iter()
                 .filter(|record| filter.may_see(record.event.private, &record.event.topics))
-                .map(|record| deliver(incarnation, record))
+                .map(|record| deliver(incarnation, record, source.several))
                 .collect(),
             next: page.next,
         },

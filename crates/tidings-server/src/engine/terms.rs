@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use serde::{Serialize, Serializer};
-use tidings_core::cursor::{Cursor, Position};
+use tidings_core::cursor::{Cursor, Incarnation, Position};
 use tidings_core::event::{Event, EventId, IdempotencyKey};
 use tidings_core::shard::Interest;
 use tidings_core::topic::Selectors;
+use tidings_core::vector::Vector;
 use tidings_log::{AppendError, ReadError, Record};
 
 use crate::gate::{Client, Counted, NotAdmitted};
@@ -62,6 +63,24 @@ impl Serialize for Id {
     }
 }
 
+/// A place to go on at, as clients get it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Bookmark {
+    /// In one partition, which most often is the only one.
+    One(Cursor),
+    /// In each of several.
+    Several(Vector),
+}
+
+impl fmt::Display for Bookmark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::One(cursor) => cursor.fmt(f),
+            Self::Several(vector) => vector.fmt(f),
+        }
+    }
+}
+
 /// Why nothing was published.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum PublishError {
@@ -74,6 +93,12 @@ pub enum PublishError {
         /// The id.
         id: String,
     },
+    /// Its topics belong to several partitions, of which none can keep it for all of them.
+    #[error(
+        "the topics of this event are kept in different partitions (redis-partitions): publish it \
+         once for each topic"
+    )]
+    SeveralPartitions,
 }
 
 /// Somebody publishes more than they may.
@@ -136,8 +161,11 @@ pub struct Subscribed {
     pub verdict: Verdict,
     /// The place after which the stream begins: with it a client that has not got an event yet
     /// comes back without missing one.
-    pub cursor: Cursor,
-    pub(crate) interest: Interest,
+    pub cursor: Bookmark,
+    /// What it wants of one partition.
+    pub(crate) interest: PartInterest,
+    /// What it wants of others, if it does.
+    pub(crate) others: Vec<PartInterest>,
     pub(crate) label: Option<Box<str>>,
     pub(crate) expires: Option<Instant>,
     pub(crate) counted: Option<Counted>,
@@ -146,25 +174,39 @@ pub struct Subscribed {
     pub(crate) first: Bytes,
 }
 
+/// What a subscription wants of one partition.
+#[derive(Debug)]
+pub(crate) struct PartInterest {
+    pub(crate) partition: usize,
+    pub(crate) incarnation: Incarnation,
+    pub(crate) interest: Interest,
+}
+
 /// A run of events that were published before.
 #[derive(Clone, Debug)]
 pub struct History {
     /// The events, oldest first.
     pub records: Vec<Arc<Record>>,
-    /// The cursor after which the next page begins, or a stream goes on without a gap.
-    pub next: Cursor,
+    /// The log that each of them is in.
+    pub(crate) incarnations: Vec<Incarnation>,
+    /// The place after which the next page begins, or a stream goes on without a gap.
+    pub next: Bookmark,
     /// What became of the wish to begin somewhere.
     pub verdict: Verdict,
 }
 
 impl History {
     /// The id of one of its events: its publisher's, or the cursor.
+    ///
+    /// # Panics
+    /// Where there are not so many events.
     #[must_use]
-    pub fn id(&self, record: &Record) -> Id {
-        let Record { position, print, .. } = *record;
-        match &record.event.id {
+    pub fn id(&self, number: usize) -> Id {
+        let Record { position, print, event, .. } = &*self.records[number];
+        let (position, print) = (*position, *print);
+        match &event.id {
             Some(id) => Id::Chosen(id.clone()),
-            None => Id::Own(Cursor { position, print, ..self.next }),
+            None => Id::Own(Cursor { incarnation: self.incarnations[number], position, print }),
         }
     }
 }

@@ -12,6 +12,7 @@ mod incoming;
 mod jwks;
 mod lifetimes;
 mod limits;
+mod partitions;
 mod replaced;
 mod sockets;
 mod tls;

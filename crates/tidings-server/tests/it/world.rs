@@ -9,7 +9,7 @@ use axum::body::Body;
 use axum::http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt as _;
 use serde_json::Value;
-use tidings_log::Memory;
+use tidings_log::{Log, Memory};
 use tidings_server::auth::{Access, Policy};
 use tidings_server::metrics::Metrics;
 use tidings_server::{Config, Hub, api};
@@ -47,7 +47,18 @@ impl World {
     }
 
     pub(crate) fn with_access(config: Config, access: Access) -> Self {
-        let hub = Hub::start(Arc::new(Memory::default()), config).unwrap();
+        Self::over(vec![Memory::default()], config, access)
+    }
+
+    /// A hub whose log is in so many partitions.
+    pub(crate) fn partitioned(partitions: usize, config: Config) -> Self {
+        let logs = (0..partitions).map(|_| Memory::default()).collect();
+        Self::over(logs, config, Access::open())
+    }
+
+    pub(crate) fn over(logs: Vec<Memory>, config: Config, access: Access) -> Self {
+        let logs = logs.into_iter().map(|log| Arc::new(log) as Arc<dyn Log>).collect();
+        let hub = Hub::start_partitioned(logs, config).unwrap();
         let router = api::router_with_index(hub.clone(), access);
         Self { hub, router }
     }
@@ -136,6 +147,23 @@ impl Stream {
             self.text.push_str(std::str::from_utf8(&bytes).unwrap());
         }
         &self.text
+    }
+
+    /// The next so many events: ids and data. None of the hub's own among them.
+    pub(crate) async fn events(&mut self, count: usize) -> Vec<(String, String)> {
+        let mut events = Vec::new();
+        while events.len() < count {
+            self.until("\n\n").await;
+            let (event, rest) = self.text.split_once("\n\n").unwrap();
+            let fields = |name: &str| {
+                let lines = event.lines().filter_map(|line| line.strip_prefix(name));
+                lines.collect::<Vec<_>>().join("\n")
+            };
+            assert!(fields("event: ").is_empty(), "{event}");
+            events.push((fields("id: "), fields("data: ")));
+            self.text = rest.to_owned();
+        }
+        events
     }
 
     /// What comes after that, to the end.

@@ -2,6 +2,7 @@
 //! for each. Knows nothing of HTTP requests, and of sockets only that shards own them.
 
 mod history;
+mod partitions;
 mod publish;
 mod shutdown;
 mod subscribe;
@@ -9,22 +10,17 @@ mod subscribe;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::thread::JoinHandle;
 
-use parking_lot::Mutex;
+use tidings_core::limits::PARTITIONS_MAX;
 use tidings_log::{Bounds, Log};
-use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
-use super::fill::fill;
-use super::inbox::{Inbox, Input};
+use super::inbox::Inbox;
+use super::lane::{Engine, Ground, Lane};
 use super::lifetime::UnderWay;
-use super::pump::{pump, trim};
-use super::reader::Source;
-use super::shard_thread;
-use super::tail::Tail;
+use super::pump::trim;
 use crate::config::Config;
 use crate::gate::{Admissions, Budget, Client, ConnectionGuard, Everywhere, NotAdmitted, Rates};
 use crate::metrics::Metrics;
@@ -38,12 +34,11 @@ pub struct Hub {
 
 struct Inner {
     config: Config,
-    log: Arc<dyn Log>,
-    tail: Arc<Tail>,
+    /// A lane for each partition of the log.
+    lanes: Vec<Lane>,
+    ground: Ground,
     metrics: Arc<Metrics>,
-    shards: Vec<Inbox>,
-    threads: Mutex<Vec<JoinHandle<()>>>,
-    tasks: Vec<AbortHandle>,
+    tasks: [AbortHandle; 2],
     admissions: Arc<Admissions>,
     streams: Arc<Everywhere>,
     in_flight: Budget,
@@ -68,28 +63,35 @@ impl Hub {
     /// # Panics
     /// Outside a tokio runtime.
     pub fn start(log: Arc<dyn Log>, config: Config) -> io::Result<Self> {
-        let runtime = Handle::current();
+        Self::start_partitioned(vec![log], config)
+    }
+
+    /// The same over the logs of all partitions, in their order: a topic is kept in one of them
+    /// ([`tidings_log::partition_of`]), each of which is delivered from when on somebody
+    /// subscribes to something in it.
+    ///
+    /// # Errors
+    /// Where the system gives no threads or epoll sets.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime; without a log, or with more than [`PARTITIONS_MAX`].
+    pub fn start_partitioned(logs: Vec<Arc<dyn Log>>, config: Config) -> io::Result<Self> {
+        assert!((1..=PARTITIONS_MAX).contains(&logs.len()), "there are 1 to 16 partitions");
         let metrics = Arc::new(Metrics::default());
-        let Bounds { incarnation, next, .. } = log.bounds();
-        let tail = Arc::new(Tail::new(incarnation, next, config.tail_bytes_max));
-        let source = Source::new(Arc::clone(&log), Arc::clone(&metrics), runtime.clone());
-        let mut shards = Vec::new();
-        let mut threads = Vec::new();
-        for number in 0..config.shards.get() {
-            let (inbox, thread) = shard_thread::spawn(number, &config, &tail, &source)?;
-            shards.push(inbox);
-            threads.push(thread);
-        }
-        let follow = log.follow(next);
-        let fill = runtime.spawn(fill(Arc::clone(&log), Arc::clone(&tail)));
-        let pump = runtime.spawn(pump(follow, Arc::clone(&tail), shards.clone()));
-        let trim = runtime.spawn(trim(Arc::clone(&log), Arc::clone(&metrics)));
-        let streams = Arc::new(Everywhere::new(config.streams_per_token_max, Arc::clone(&log)));
+        let ground = Ground::new(&config, Arc::clone(&metrics), logs.len());
+        let first = Arc::clone(&logs[0]);
+        let streams = Arc::new(Everywhere::new(config.streams_per_token_max, first));
+        let lanes = if logs.len() == 1 {
+            let log = Arc::clone(&logs[0]);
+            vec![Lane::start(log, &ground)?]
+        } else {
+            logs.iter().map(Arc::clone).map(Lane::new).collect()
+        };
+        let trim = tokio::spawn(trim(logs, Arc::clone(&metrics)));
         let keeper = Arc::clone(&streams);
-        let keep = runtime.spawn(async move { keeper.keep().await });
-        let tasks = [fill, pump, trim, keep].map(|task| task.abort_handle()).to_vec();
+        let keep = tokio::spawn(async move { keeper.keep().await });
+        let tasks = [trim.abort_handle(), keep.abort_handle()];
         let shutdown = watch::Sender::new(None);
-        let threads = Mutex::new(threads);
         let inner = Inner {
             admissions: Admissions::new(&config, metrics.connections.clone()),
             streams,
@@ -97,11 +99,9 @@ impl Hub {
             publishes_per_address: Rates::new(config.publishes_per_address),
             publishes_per_key: Rates::new(config.publishes_per_key),
             config,
-            log,
-            tail,
+            lanes,
+            ground,
             metrics,
-            shards,
-            threads,
             tasks,
             requests: UnderWay::default(),
             arriving: UnderWay::default(),
@@ -123,10 +123,10 @@ impl Hub {
         &self.inner.metrics
     }
 
-    /// Which positions the log holds.
+    /// Which positions the log holds; of several partitions, the first.
     #[must_use]
     pub fn bounds(&self) -> Bounds {
-        self.inner.log.bounds()
+        self.inner.lanes[0].log.bounds()
     }
 
     /// Lets a connection in, if there is room. It counts until the guard is dropped.
@@ -142,7 +142,7 @@ impl Hub {
         if self.is_shutting_down() {
             return Err("the hub is shutting down".to_owned());
         }
-        self.inner.log.health()
+        self.inner.lanes.iter().try_for_each(|lane| lane.log.health())
     }
 
     /// Waits until a connection comes or goes, if none has since the last call. For one task: of
@@ -154,18 +154,23 @@ impl Hub {
     /// How many event streams are open.
     #[must_use]
     pub fn streams(&self) -> usize {
-        self.inner.shards.iter().map(Inbox::subscribers).sum()
+        self.inner.shards().map(Inbox::subscribers).sum()
     }
 }
 
 impl Inner {
+    /// What delivers events now.
+    fn engines(&self) -> impl Iterator<Item = &Engine> {
+        self.lanes.iter().filter_map(Lane::running)
+    }
+
+    fn shards(&self) -> impl Iterator<Item = &Inbox> {
+        self.engines().flat_map(|engine| &engine.shards)
+    }
+
     fn stop(&self) {
-        for shard in &self.shards {
-            shard.send(Input::Stop);
-        }
-        for task in &self.tasks {
-            task.abort();
-        }
+        self.engines().for_each(Engine::stop);
+        self.tasks.iter().for_each(AbortHandle::abort);
     }
 }
 

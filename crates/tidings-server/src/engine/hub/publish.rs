@@ -1,7 +1,9 @@
 //! Taking events in. Knows nothing of who gets them.
 
+use futures_util::future::join_all;
 use tidings_core::cursor::Cursor;
-use tidings_core::event::Event;
+use tidings_core::event::{Event, EventId};
+use tidings_core::vector::Vector;
 use tidings_log::{Append, Appended};
 
 use super::Hub;
@@ -28,21 +30,61 @@ impl Hub {
     /// # Errors
     /// See [`PublishError`].
     pub async fn publish_many(&self, batch: Vec<Publish>) -> Result<Vec<Published>, PublishError> {
-        let incarnation = self.bounds().incarnation;
+        if self.is_partitioned() {
+            return self.publish_apart(batch).await;
+        }
+        self.publish_in(0, batch).await
+    }
+
+    /// Publishes each event in the partition of its topics. All of one partition are kept in one
+    /// step, or none; but of another partition's, some may be kept where this fails.
+    async fn publish_apart(&self, batch: Vec<Publish>) -> Result<Vec<Published>, PublishError> {
+        let mut apart: Vec<(usize, Vec<usize>, Vec<Publish>)> = Vec::new();
+        let events = batch.len();
+        for (number, publish) in batch.into_iter().enumerate() {
+            let partition = self.partition_of(&publish.event.topics)?;
+            match apart.iter_mut().find(|(other, ..)| *other == partition) {
+                Some((_, numbers, batch)) => {
+                    numbers.push(number);
+                    batch.push(publish);
+                }
+                None => apart.push((partition, vec![number], vec![publish])),
+            }
+        }
+        let publishing = apart.into_iter().map(async |(partition, numbers, batch)| {
+            Ok::<_, PublishError>((numbers, self.publish_in(partition, batch).await?))
+        });
+        let mut published: Vec<Option<Published>> = (0..events).map(|_| None).collect();
+        for done in join_all(publishing).await {
+            let (numbers, answers) = done?;
+            for (number, answer) in numbers.into_iter().zip(answers) {
+                published[number] = Some(answer);
+            }
+        }
+        Ok(published.into_iter().map(|answer| answer.expect("one for each event")).collect())
+    }
+
+    async fn publish_in(
+        &self,
+        partition: usize,
+        batch: Vec<Publish>,
+    ) -> Result<Vec<Published>, PublishError> {
+        let log = &self.inner.lanes[partition].log;
+        let incarnation = log.bounds().incarnation;
         let time = now();
         let mut ids = Vec::with_capacity(batch.len());
         let mut appends = Vec::with_capacity(batch.len());
         for Publish { event, key } in batch {
             let id = event.id.clone();
             if let Some(id) = &id
-                && id.as_str().parse::<Cursor>().is_ok_and(|own| own.incarnation == incarnation)
+                && self.is_own(id)
             {
                 return Err(PublishError::OwnId { id: id.as_str().to_owned() });
             }
             ids.push(id);
             appends.push(Append { event, key, time });
         }
-        let appended = self.inner.log.append(appends).await?;
+        let appended = log.append(appends).await?;
         let kept = appended.iter().filter(|appended| !appended.repeated).count();
         self.inner.metrics.published.inc_by(kept as u64);
         let published = ids.into_iter().zip(appended).map(|(id, appended)| Published {
@@ -57,6 +99,15 @@ impl Hub {
             repeated: appended.repeated,
         });
         Ok(published.collect())
+    }
+
+    /// Whether it has the form of an id of ours.
+    fn is_own(&self, id: &EventId) -> bool {
+        let lanes = &self.inner.lanes;
+        match id.as_str().parse::<Cursor>() {
+            Ok(own) => lanes.iter().any(|lane| lane.log.bounds().incarnation == own.incarnation),
+            Err(_) => self.is_partitioned() && id.as_str().parse::<Vector>().is_ok(),
+        }
     }
 
     /// What a publish may hold of the bytes for all of them; nothing yet. It is to be kept until

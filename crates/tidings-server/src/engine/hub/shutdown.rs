@@ -4,10 +4,12 @@
 use std::sync::atomic::Ordering;
 use std::time::{self, Duration};
 
+use futures_util::future::join_all;
 use tokio::time::Instant;
 
 use super::Hub;
 use crate::engine::inbox::Input;
+use crate::engine::lane::Engine;
 use crate::engine::lifetime::{self, ConnectionEnds, UnderWayGuard};
 
 impl Hub {
@@ -45,7 +47,7 @@ impl Hub {
         self.shut_down_by(Instant::now() + time + self.inner.config.shutdown_time_max);
         self.inner.draining.store(true, Ordering::Relaxed);
         let retry_ms = lifetime::last_retry(&self.inner.config, time);
-        for shard in &self.inner.shards {
+        for shard in self.inner.shards() {
             shard.send(Input::Drain(time, retry_ms.clone()));
         }
     }
@@ -123,7 +125,7 @@ impl Hub {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         self.inner.stop();
-        let threads = std::mem::take(&mut *self.inner.threads.lock());
+        let threads: Vec<_> = self.inner.engines().flat_map(Engine::take_threads).collect();
         let joined = tokio::task::spawn_blocking(move || {
             threads.into_iter().all(|thread| thread.join().is_ok())
         });
@@ -131,6 +133,6 @@ impl Hub {
             tracing::error!("a shard's thread has panicked");
         }
         self.inner.streams.leave().await;
-        self.inner.log.close().await;
+        join_all(self.inner.lanes.iter().map(|lane| lane.log.close())).await;
     }
 }
