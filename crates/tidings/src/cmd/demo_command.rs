@@ -19,12 +19,12 @@ use super::serve::{self, Hello, Here, Inherited, SharedTickets};
 /// As `serve`.
 pub(super) async fn run(settings: &Settings, inherited: Inherited) -> anyhow::Result<()> {
     let bound = serve::bind(settings, inherited).await?;
-    let log = serve::open_log(settings, &SharedTickets::default()).await?;
+    let logs = serve::open_logs(settings, &SharedTickets::default()).await?;
     let selector = Selector::parse(demo::TOPIC).context("the demo's topic")?;
     let selectors = Selectors::parse(vec![selector], 1).context("the demo's topic")?;
     let config = Config { default_selectors: Some(selectors), ..settings.hub() };
     let config = serve::within_open_files(config);
-    let hub = Hub::start(log, config).context("can't start the hub")?;
+    let hub = Hub::start_partitioned(logs, config).context("can't start the hub")?;
     let router = api::router(hub.clone(), Access::open())
         .merge(demo::router(hub.clone()))
         .merge(demo::alone(hub.clone()));
@@ -58,12 +58,12 @@ pub(super) async fn run_nodes(
     let keep_bytes = Some(settings.keep_bytes());
     let settings = &Settings { log, keep_bytes, ..settings.clone() };
     let shared = SharedTickets::default();
-    let log = tokio::select! {
-        log = serve::open_log(settings, &shared) => log?,
+    let logs = tokio::select! {
+        logs = serve::open_logs(settings, &shared) => logs?,
         ended = engine.ended() => return Err(ended),
     };
     let config = serve::within_open_files(settings.hub());
-    let hub = Hub::start(log, config).context("can't start the hub")?;
+    let hub = Hub::start_partitioned(logs, config).context("can't start the hub")?;
     let nodes = Nodes::new(count.into(), directory.path(), settings);
     let router = demo::router(hub.clone()).merge(nodes::router(nodes.clone()));
     let signals = Signals::new()?;

@@ -78,6 +78,8 @@ pub(crate) struct Settings {
     #[cfg(feature = "redis")]
     pub(crate) redis_ca: Option<PathBuf>,
     #[cfg(feature = "redis")]
+    pub(crate) redis_partitions: usize,
+    #[cfg(feature = "redis")]
     pub(crate) redis_prefix: tidings_log::RedisPrefix,
     #[cfg(feature = "redis")]
     pub(crate) redis_wait_replicas: u32,
@@ -137,6 +139,8 @@ impl Default for Settings {
             renew_before: hub.renew_before,
             #[cfg(feature = "redis")]
             redis_ca: None,
+            #[cfg(feature = "redis")]
+            redis_partitions: 1,
             #[cfg(feature = "redis")]
             redis_prefix: tidings_log::RedisPrefix::default(),
             #[cfg(feature = "redis")]

@@ -171,6 +171,24 @@ pub(crate) static TABLE: &[Setting] = &[
     },
     #[cfg(feature = "redis")]
     Setting {
+        key: "redis-partitions",
+        shape: Shape::One("N"),
+        scope: Scope::Serve,
+        help: "Partitions of the log in Redis, each with the topics that fall to it: the same for all \
+               nodes, and for ever. For a Redis Cluster whose servers are to share the load",
+        read: |settings, values| {
+            read_one(&mut settings.redis_partitions, values, |text| match text.parse() {
+                Ok(partitions @ 1..=limits::PARTITIONS_MAX) => Ok(partitions),
+                _ => Err(format!(
+                    "\"{text}\" is no number of partitions from 1 to {}",
+                    limits::PARTITIONS_MAX
+                )),
+            })
+        },
+        show: |settings| settings.redis_partitions.to_string(),
+    },
+    #[cfg(feature = "redis")]
+    Setting {
         key: "redis-prefix",
         shape: Shape::One("NAME"),
         scope: Scope::Serve,

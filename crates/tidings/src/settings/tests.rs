@@ -150,6 +150,8 @@ fn what_cannot_be_read_is_said_with_its_place() {
         ("nats-stream", "a.b"),
         ("nats-replicas", "2"),
         ("nats-domain", "a b"),
+        ("redis-partitions", "0"),
+        ("redis-partitions", "17"),
         ("redis-prefix", "a}b"),
         ("redis-wait-replicas", "-1"),
         ("sync", "sometimes"),

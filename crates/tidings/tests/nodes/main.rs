@@ -16,6 +16,7 @@ mod failover;
 mod limits;
 mod lost;
 mod nats;
+mod partitions;
 mod proxy;
 mod secure;
 #[path = "../support/mod.rs"]

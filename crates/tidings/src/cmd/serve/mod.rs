@@ -50,8 +50,8 @@ pub(super) async fn run(
     let bound = bind(settings, inherited).await?;
     let restart = Restart::new(settings, bound.places.iter().map(|place| &place.listener))?;
     let config = within_open_files(settings.hub());
-    let log = open_log(settings, &tickets).await?;
-    let hub = Hub::start(log, config).context("can't start the hub")?;
+    let logs = open_logs(settings, &tickets).await?;
+    let hub = Hub::start_partitioned(logs, config).context("can't start the hub")?;
     let router = api::router_with_index(hub.clone(), access.clone());
     tokio::spawn(async move { access.watch().await });
     // Whoever waits for the address may send a signal as soon as it has it.
@@ -78,16 +78,16 @@ pub(super) fn within_open_files(config: Config) -> Config {
     Config { connections_max, ..config }
 }
 
-/// Opens the log that the settings name. Where it is one for many nodes, tickets that are used are
-/// recorded beside it.
+/// Opens the log that the settings name, in all its partitions. Where it is one for many nodes,
+/// tickets that are used are recorded beside it.
 #[cfg_attr(not(any(feature = "nats", feature = "redis")), allow(unused_variables))]
-pub(super) async fn open_log(
+pub(super) async fn open_logs(
     settings: &Settings,
     tickets: &SharedTickets,
-) -> anyhow::Result<Arc<dyn Log>> {
+) -> anyhow::Result<Vec<Arc<dyn Log>>> {
     let (bytes_max, age_max) = (settings.keep_bytes(), settings.keep_age);
     match &settings.log {
-        Keep::Memory => Ok(Arc::new(Memory::new(MemoryOptions { bytes_max, age_max }))),
+        Keep::Memory => Ok(vec![Arc::new(Memory::new(MemoryOptions { bytes_max, age_max }))]),
         Keep::Disk(directory) => {
             let (directory, sync) = (directory.clone(), settings.sync);
             let options = DiskOptions { directory, sync, bytes_max, age_max };
@@ -97,7 +97,7 @@ pub(super) async fn open_log(
             if bytes_cut > 0 {
                 tracing::warn!("cut {bytes_cut} bytes off the log: a write that a crash broke off");
             }
-            Ok(Arc::new(disk))
+            Ok(vec![Arc::new(disk)])
         }
         #[cfg(feature = "nats")]
         Keep::Nats(address) => {
@@ -121,7 +121,7 @@ pub(super) async fn open_log(
             };
             let nats = Arc::new(Nats::open(options).await?);
             tickets.record_in(Arc::clone(&nats) as _);
-            Ok(nats)
+            Ok(vec![nats])
         }
         #[cfg(feature = "redis")]
         Keep::Redis(address) => {
@@ -140,9 +140,11 @@ pub(super) async fn open_log(
                 wait_replicas: settings.redis_wait_replicas,
                 authority,
             };
-            let redis = Arc::new(Redis::open(options).await?);
-            tickets.record_in(Arc::clone(&redis) as _);
-            Ok(redis)
+            let partitions = Redis::open_partitions(options, settings.redis_partitions).await?;
+            let partitions: Vec<_> = partitions.into_iter().map(Arc::new).collect();
+            // One place for all of them.
+            tickets.record_in(Arc::clone(&partitions[0]) as _);
+            Ok(partitions.into_iter().map(|log| log as Arc<dyn Log>).collect())
         }
     }
 }
