@@ -8,7 +8,7 @@ use std::process::Command;
 use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::harness::{Running, Server, port_to_come_back_to, run, tidings, until};
+use crate::harness::{Running, Server, free_port, run, tidings, until};
 
 /// A small measurement.
 const SMALL: [&str; 7] = [
@@ -69,7 +69,7 @@ fn people_get_a_report() {
 
 #[test]
 fn what_can_not_be_measured_is_said() {
-    let url = format!("http://127.0.0.1:{}", port_to_come_back_to());
+    let url = format!("http://127.0.0.1:{}", free_port());
     run(&["bench", &url]).failed(1, &["can't reach", &url, "is `tidings serve` running there?"]);
     run(&["bench", "here"]).failed(2, &["\"here\" is no URL"]);
     run(&["bench", "https://127.0.0.1"]).failed(2, &["does not support https yet"]);

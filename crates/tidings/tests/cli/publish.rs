@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::process::Stdio;
 
-use crate::harness::{Running, Server, port_to_come_back_to, run};
+use crate::harness::{Running, Server, free_port, run};
 
 fn message(data: &str) -> (String, String) {
     ("message".into(), data.into())
@@ -97,7 +97,7 @@ fn what_the_hub_refuses_is_said_in_its_words() {
 
 #[test]
 fn without_a_hub_there_is_a_hint() {
-    let url = format!("http://127.0.0.1:{}", port_to_come_back_to());
+    let url = format!("http://127.0.0.1:{}", free_port());
     let hint = [url.as_str(), "is `tidings serve` running there?"];
     run(&["publish", "a", "b", "--url", &url]).failed(1, &hint);
 }

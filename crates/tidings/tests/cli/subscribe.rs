@@ -2,7 +2,7 @@
 
 use tempfile::TempDir;
 
-use crate::harness::{Running, Server, port_to_come_back_to, run, tidings, until};
+use crate::harness::{Running, Server, free_port, run, tidings, until};
 
 fn subscribe(server: &Server, args: &[&str]) -> Running {
     let args = [&["subscribe"], args].concat();
@@ -21,7 +21,7 @@ struct Recurring {
 
 impl Recurring {
     fn new(log: &str) -> Self {
-        let listen = format!("127.0.0.1:{}", port_to_come_back_to());
+        let listen = format!("127.0.0.1:{}", free_port());
         let args = ["serve", "--retry", "20ms", "--log", log, "--listen", &listen];
         let args = args.map(str::to_owned).to_vec();
         Self { directory: TempDir::new().unwrap(), args }

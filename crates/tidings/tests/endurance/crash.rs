@@ -13,7 +13,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::{Running, Server, port_to_come_back_to, tidings, until};
+use crate::support::{Running, Server, free_port, tidings, until};
 use crate::wire::{Client, Next, Stream, position};
 
 const SEED: u64 = 20_261_122;
@@ -40,7 +40,7 @@ fn whatever_was_acknowledged_or_received_survives() {
     println!("seed {seed}, {rounds} rounds, sync {}", sync.as_deref().unwrap_or("mixed"));
     let mut random = Random(seed);
     let directory = TempDir::new().unwrap();
-    let address = format!("127.0.0.1:{}", port_to_come_back_to());
+    let address = format!("127.0.0.1:{}", free_port());
     let shared = Arc::new(Shared::default());
     let publishers: Vec<_> =
         (0..PUBLISHERS).map(|number| Publisher::start(number, seed, &address, &shared)).collect();

@@ -17,7 +17,7 @@ use tempfile::TempDir;
 use crate::engine::node_on;
 use crate::kept::Kept;
 use crate::proxy::Proxy;
-use crate::support::{Server, port_to_come_back_to, until};
+use crate::support::{Server, free_port, until};
 use crate::wire::{Client, Next, Stream};
 
 const SEED: u64 = 20_261_122;
@@ -105,7 +105,7 @@ struct World<E> {
 
 impl<E: Engine> World<E> {
     fn start(engine: E) -> Self {
-        let addresses = (0..NODES).map(|_| format!("127.0.0.1:{}", port_to_come_back_to()));
+        let addresses = (0..NODES).map(|_| format!("127.0.0.1:{}", free_port()));
         let addresses: Vec<String> = addresses.collect();
         let directory = TempDir::new().unwrap();
         let mut world = Self { engine, directory, addresses, nodes: Vec::new() };

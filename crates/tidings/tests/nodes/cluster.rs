@@ -14,7 +14,7 @@ use self::servers::Cluster;
 use crate::chaos::{Engine, Random, everybody_gets_everything_once};
 use crate::engine::node_on;
 use crate::proxy::Proxy;
-use crate::support::port_to_come_back_to;
+use crate::support::free_port;
 
 /// A key of a partition of the log.
 fn meta(partition: u64) -> String {
@@ -41,7 +41,7 @@ struct Servers<const PARTITIONS: usize> {
 impl<const PARTITIONS: usize> Servers<PARTITIONS> {
     fn start() -> Self {
         let proxies = Mutex::new(Vec::new());
-        let cluster = Cluster::announced(port_to_come_back_to, |port| {
+        let cluster = Cluster::announced(free_port, |port| {
             let proxy = Proxy::to(port);
             let port = proxy.port;
             proxies.lock().unwrap().push(proxy);

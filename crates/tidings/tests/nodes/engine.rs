@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 
-use crate::support::{Server, port_to_come_back_to, tidings, until};
+use crate::support::{Server, free_port, tidings, until};
 
 /// A running redis-server. Dropping it kills it.
 pub(crate) struct Redis {
@@ -39,7 +39,7 @@ impl Redis {
     /// One with these flags.
     pub(crate) fn with(flags: &[&str]) -> Self {
         let directory = TempDir::new().unwrap();
-        let port = port_to_come_back_to();
+        let port = free_port();
         let flags = flags.iter().map(|&flag| flag.to_owned()).collect();
         let mut redis = Self { directory, flags, child: None, port };
         redis.up();

@@ -11,7 +11,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use crate::engine::{Redis, ask, start_with};
-use crate::support::{Server, port_to_come_back_to, until};
+use crate::support::{Server, free_port, until};
 use crate::wire::{Client, Next, Stream};
 
 const PUBLISHERS: u64 = 3;
@@ -117,7 +117,7 @@ struct Sentinel {
 
 impl Sentinel {
     fn start(primary: u16) -> Self {
-        let (directory, port) = (TempDir::new().unwrap(), port_to_come_back_to());
+        let (directory, port) = (TempDir::new().unwrap(), free_port());
         let file = directory.path().join("sentinel.conf");
         let settings = format!(
             "port {port}\nbind 127.0.0.1\nsentinel monitor main 127.0.0.1 {primary} 2\n\

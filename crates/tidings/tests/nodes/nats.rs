@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use self::servers::{Cluster, Server};
 use crate::chaos::{Engine, Random, everybody_gets_everything_once};
 use crate::engine::node_on;
-use crate::support::port_to_come_back_to;
+use crate::support::free_port;
 
 /// A running nats-server.
 pub(crate) struct Nats {
@@ -21,16 +21,16 @@ pub(crate) struct Nats {
 
 impl Nats {
     pub(crate) fn forgetful() -> Self {
-        Self { server: Server::start(port_to_come_back_to), forgets: true }
+        Self { server: Server::start(free_port), forgets: true }
     }
 
     pub(crate) fn durable() -> Self {
-        Self { server: Server::start(port_to_come_back_to), forgets: false }
+        Self { server: Server::start(free_port), forgets: false }
     }
 
     /// One with this configuration; `STORE` stands for a directory of its own.
     pub(crate) fn with(configuration: &str) -> Self {
-        let server = Server::with(port_to_come_back_to, configuration);
+        let server = Server::with(free_port, configuration);
         Self { server, forgets: false }
     }
 
@@ -52,7 +52,7 @@ impl Nats {
 
 #[test]
 fn whatever_fails_in_a_cluster_of_nats_everybody_gets_everything_once() {
-    everybody_gets_everything_once(Servers { cluster: Cluster::start(port_to_come_back_to) });
+    everybody_gets_everything_once(Servers { cluster: Cluster::start(free_port) });
 }
 
 /// Three servers that all keep the stream.

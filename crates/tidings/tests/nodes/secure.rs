@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use crate::engine::Redis;
 use crate::nats::Nats;
-use crate::support::{Server, port_to_come_back_to, tidings};
+use crate::support::{Server, free_port, tidings};
 use crate::wire::{Client, Stream};
 
 /// A certificate authority and a certificate for localhost, as files.
@@ -33,7 +33,7 @@ fn certificates(directory: &TempDir) {
 fn redis_is_reached_by_tls_with_a_user() {
     let directory = TempDir::new().unwrap();
     certificates(&directory);
-    let port = port_to_come_back_to();
+    let port = free_port();
     let redis = Redis::with(&[
         "--tls-port",
         &port.to_string(),

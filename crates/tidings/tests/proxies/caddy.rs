@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use crate::check::{check, hub};
 use crate::docs;
 use crate::proxy::{Proxy, write};
-use crate::support::port_to_come_back_to;
+use crate::support::free_port;
 
 #[test]
 fn with_the_settings_of_the_documentation() {
@@ -15,7 +15,7 @@ fn with_the_settings_of_the_documentation() {
     let socket = directory.path().join("hub.sock").display().to_string();
     let listen = format!("unix:{socket}");
     let mut hub = hub(directory.path(), &["--listen", &listen, "--trusted-proxies", "unix"]);
-    let port = port_to_come_back_to();
+    let port = free_port();
     let address = format!("127.0.0.1:{port}");
     // Whatever host is asked for.
     let site = format!("http://:{port} {{");

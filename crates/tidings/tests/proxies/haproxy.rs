@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use crate::check::{check, hub, limits_hold};
 use crate::docs;
 use crate::proxy::{Proxy, write};
-use crate::support::port_to_come_back_to;
+use crate::support::free_port;
 
 /// Debian's; it is not on everybody's path.
 const PROGRAM: &str = "/usr/sbin/haproxy";
@@ -22,7 +22,7 @@ fn with_the_settings_of_the_documentation() {
     let trusted = ["--trusted-proxies", "127.0.0.2", "--proxy-protocol"];
     let mut by_tcp = hub(directory.path(), &[&["--listen", "127.0.0.1:0"][..], &trusted].concat());
 
-    let [http, tcp, elsewhere] = [(); 3].map(|()| format!("127.0.0.1:{}", port_to_come_back_to()));
+    let [http, tcp, elsewhere] = [(); 3].map(|()| format!("127.0.0.1:{}", free_port()));
     let settings = docs::filled(
         "haproxy",
         &[

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use crate::check::{check, hub, limits_hold};
 use crate::docs;
 use crate::proxy::{Proxy, write};
-use crate::support::port_to_come_back_to;
+use crate::support::free_port;
 use crate::wire::{Client, Stream};
 
 /// Debian's; it is not on everybody's path.
@@ -16,7 +16,7 @@ const PROGRAM: &str = "/usr/sbin/nginx";
 
 /// Starts nginx with these settings, `http` and `server` ones.
 fn start(directory: &Path, http: &str, server: &str) -> (Proxy, String) {
-    let address = format!("127.0.0.1:{}", port_to_come_back_to());
+    let address = format!("127.0.0.1:{}", free_port());
     let place = directory.display();
     let user = if rustix::process::getuid().is_root() { "user root;" } else { "" };
     let temporary = ["client_body", "fastcgi", "proxy", "scgi", "uwsgi"]

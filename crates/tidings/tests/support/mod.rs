@@ -2,19 +2,23 @@
 //! Knows nothing of what is tested. Deadlines are generous: they are for hanging, not for
 //! measuring. Each test binary includes it and uses a part of it.
 
-#![allow(dead_code, reason = "no test binary uses all of it")]
+#![allow(dead_code, unused_imports, reason = "no test binary uses all of it")]
+
+#[path = "../../../tidings-log/src/remote/testing/ports.rs"]
+mod ports;
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
-use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
+
+pub(crate) use self::ports::free_port;
 
 /// After so long, something hangs.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -294,16 +298,4 @@ pub(crate) fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
         assert!(Instant::now() < deadline, "{what}: not within {PATIENCE:?}");
         std::thread::sleep(Duration::from_millis(5));
     }
-}
-
-/// A port for a hub that comes back on it. Not one of those that the system gives out by itself:
-/// while the hub is away somebody else would get it, or the client that tries to connect would
-/// get it for its own end and talk to itself.
-pub(crate) fn port_to_come_back_to() -> u16 {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    until("a free port", || {
-        let offset = u32::from(NEXT.fetch_add(1, Ordering::Relaxed)) * 7 + std::process::id();
-        let port = 15_000 + u16::try_from(offset % 15_000).unwrap();
-        TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok().then_some(port)
-    })
 }
