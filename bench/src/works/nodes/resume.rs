@@ -19,8 +19,8 @@ pub(in crate::works) const WORK: Work = Work {
     name: "nodes-resume",
     about: "1,000 events of 150 bytes are published at one node while nobody listens. Then 5,000 \
             clients come back, each with the `Last-Event-ID` of the event before, and each must get \
-            all 1,000 in order: at the same node, and at one that has just started and has nothing \
-            of it in memory. CPU and time are from the first connection to the last event.",
+            all 1,000 in order: at the same node, and at one that has just started. CPU and \
+            time are from the first connection to the last event.",
     cases,
 };
 
