@@ -52,3 +52,18 @@ impl Heard {
         lines.iter().map(|line| format!("\n  {line}")).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[test]
+    fn what_failed_is_remembered_once() {
+        let heard = Heard::default();
+        let printed = "test a::b ... ok\ntest a::c ... FAILED\n✖ tabs\ntest a::c ... FAILED\n";
+        heard.pass(printed.as_bytes(), io::sink()).join().unwrap();
+        assert_eq!(heard.telling(), "\n  test a::c ... FAILED\n  ✖ tabs");
+    }
+}

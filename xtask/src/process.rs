@@ -174,17 +174,6 @@ mod tests {
     }
 
     #[test]
-    fn an_error_repeats_what_failed() {
-        let script = "echo 'test a::b ... ok'; echo 'test a::c ... FAILED'; echo '✖ tabs' >&2; \
-                      echo 'test a::c ... FAILED'; exit 1";
-        let error = runner().run(&mut shell(script)).unwrap_err().to_string();
-        let (_, told) = error.split_once("exit status: 1\n").unwrap();
-        let mut told: Vec<_> = told.lines().map(str::trim).collect();
-        told.sort_unstable();
-        assert_eq!(told, ["test a::c ... FAILED", "✖ tabs"]);
-    }
-
-    #[test]
     fn what_a_program_leaves_behind_does_not_hold_us_up() {
         runner().run(&mut shell("sleep 6 &")).unwrap();
     }
