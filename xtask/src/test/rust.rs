@@ -5,6 +5,9 @@ use cargo_metadata::TargetKind;
 
 use crate::context::{Context, cargo};
 
+/// Whoever reads that a test has failed wants to know of the others too.
+const TEST: &[&str] = &["test", "--workspace", "--locked", "--no-fail-fast"];
+
 /// `fmt`: rustfmt has nothing to change.
 pub(crate) fn fmt(context: &Context) -> Result<()> {
     context.runner.run(&mut cargo(&["fmt", "--all", "--check"]))
@@ -32,7 +35,7 @@ pub(crate) fn docs(context: &Context) -> Result<()> {
 
 /// `unit`: the tests beside the code.
 pub(crate) fn unit(context: &Context) -> Result<()> {
-    context.runner.run(&mut cargo(&["test", "--workspace", "--lib", "--bins", "--locked"]))
+    context.runner.run(cargo(TEST).args(["--lib", "--bins"]))
 }
 
 /// `integration`: the tests in `tests/`, and the examples build.
@@ -45,7 +48,7 @@ pub(crate) fn integration(context: &Context) -> Result<()> {
     }
     // Cargo refuses a pattern that matches no target.
     if has_target(context, &TargetKind::Test) {
-        context.runner.run(&mut cargo(&["test", "--workspace", "--test", "*", "--locked"]))?;
+        context.runner.run(cargo(TEST).args(["--test", "*"]))?;
     } else {
         println!("no crate has integration tests in a `tests` directory");
     }

@@ -37,7 +37,7 @@ fn wrong_usage_is_2() {
     run(&["serve", "--lisen", "x"]).failed(2, &["--listen"]);
     run(&["serve", "--heartbeat", "15"])
         .failed(2, &["tidings: --heartbeat: \"15\" is no duration"]);
-    run(&["serve", "--log", "nats://h"]).failed(2, &["disk:PATH or memory"]);
+    run(&["serve", "--log", "kafka://h"]).failed(2, &["disk:PATH"]);
     run(&["publish"]).failed(2, &["<TOPIC>"]);
     run(&["publish", "a", "b", "--file", "c"]).failed(2, &["cannot be used"]);
     run(&["publish", "a", "b", "--url", "here"]).failed(2, &["--url: \"here\" is no URL"]);
