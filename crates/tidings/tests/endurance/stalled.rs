@@ -20,8 +20,9 @@ const PUBLISHED_BYTES: u64 = 100_000_000;
 const TAIL_BYTES: u64 = 4 * MIB;
 /// What the process may have beyond the start, the log and the tail.
 const SLACK_BYTES: u64 = 24 * MIB;
-/// What it may have more in the second half than in the first.
-const GROWTH_BYTES: u64 = 6 * MIB;
+/// What it may have more in the second half than in the first: the allocator's own ups and downs
+/// were seen to make 10 MiB; a third of what is published in that half would be kept events.
+const GROWTH_BYTES: u64 = 16 * MIB;
 
 #[test]
 fn retention_overtakes_them_and_they_are_told() {
