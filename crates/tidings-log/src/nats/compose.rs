@@ -11,7 +11,7 @@ use super::message::{HEAD_BYTES, Head, KeyUse, RunId};
 use super::sizes::{GROUP_BYTES_MAX, GROUP_EVENTS_MAX, MESSAGE_OVERHEAD_BYTES};
 use super::tail::{Known, Tail};
 use crate::keys::fingerprint;
-use crate::remote::{EVENT_OVERHEAD_BYTES, Waiting, batch_bytes, encode, event_bytes};
+use crate::remote::{EVENT_OVERHEAD_BYTES, Gathering, Waiting, batch_bytes, encode, event_bytes};
 use crate::{Append, AppendError, Appended};
 
 /// Batches that are appended together.
@@ -22,19 +22,21 @@ pub(super) struct Group {
     bytes: usize,
 }
 
-impl Group {
-    pub(super) fn is_full(&self) -> bool {
-        self.events >= GROUP_EVENTS_MAX || self.bytes >= GROUP_BYTES_MAX
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.waiting.is_empty()
-    }
-
-    pub(super) fn push(&mut self, waiting: Waiting) {
+impl Gathering for Group {
+    fn push(&mut self, waiting: Waiting) {
         self.events += waiting.batch.len();
         self.bytes += batch_bytes(&waiting.batch) as usize;
         self.waiting.push(waiting);
+    }
+
+    fn is_full(&self) -> bool {
+        self.events >= GROUP_EVENTS_MAX || self.bytes >= GROUP_BYTES_MAX
+    }
+}
+
+impl Group {
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
     }
 
     /// Whether there were publishers, and none of them waits any more.

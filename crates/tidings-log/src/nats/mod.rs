@@ -58,7 +58,7 @@ use self::tail::Tail;
 use self::writer::Writer;
 use crate::memory::random_number;
 use crate::remote::{
-    ANSWER_TIME_MAX, Backoff, Door, Follower, OPEN_TIME_MAX, RETRY_PAUSE_MAX, RETRY_PAUSE_MIN,
+    self, ANSWER_TIME_MAX, Backoff, Door, Follower, OPEN_TIME_MAX, RETRY_PAUSE_MAX, RETRY_PAUSE_MIN,
 };
 use crate::{
     Append, AppendError, Appended, Bounds, Claims, Follow, Log, Mark, Page, Read, ReadError, Usage,
@@ -187,33 +187,15 @@ impl Log for Nats {
     }
 
     async fn read(&self, read: Read<'_>) -> Result<Page, ReadError> {
-        let from = read.from.max(Position::FIRST);
-        let Bounds { oldest, next, .. } = self.bounds();
-        if from < oldest {
-            return Err(ReadError::Trimmed { oldest });
-        }
-        if from >= next {
-            return Ok(Page { records: Vec::new(), next: from });
-        }
-        self.reader.page(from, Some(read.selectors), read.events_max, read.bytes_max).await
+        remote::read(&self.shared, &*self.reader, read).await
     }
 
     async fn find(&self, mark: Mark<'_>) -> Result<Option<Position>, ReadError> {
-        match mark {
-            Mark::Id(id) => self.reader.find_id(id).await,
-            Mark::Last { events: 0, .. } => Ok(Some(self.bounds().next)),
-            Mark::Last { events, selectors } => {
-                self.reader.nth_last(events, selectors).await.map(Some)
-            }
-            Mark::Time(time) => self.reader.since(time).await.map(Some),
-        }
+        remote::find(&self.shared, &*self.reader, mark).await
     }
 
     async fn fingerprint(&self, position: Position) -> Result<Option<Fingerprint>, ReadError> {
-        match self.shared.print(position) {
-            None => self.reader.fingerprint(position).await,
-            Some(known) => Ok(known),
-        }
+        remote::fingerprint(&self.shared, &*self.reader, position).await
     }
 
     fn follow(&self, from: Position) -> Box<dyn Follow> {

@@ -7,7 +7,6 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 use tidings_core::cursor::{Fingerprint, Position, Timestamp};
 use tidings_core::event::EventId;
-use tidings_core::limits::{PAGE_BYTES_MAX, PAGE_EVENTS_MAX};
 use tidings_core::topic::Selectors;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
@@ -19,7 +18,7 @@ use super::message::{Head, Part, Run};
 use super::runs::Runs;
 use super::sizes::READ_BYTES_MAX;
 use crate::page::Filling;
-use crate::remote::{ANSWER_TIME_MAX, Pages, SCANS_MAX};
+use crate::remote::{ANSWER_TIME_MAX, Reading, SCANS_MAX};
 use crate::{Page, ReadError, Record};
 
 #[derive(Debug)]
@@ -31,19 +30,8 @@ pub(super) struct Reader {
 }
 
 #[async_trait]
-impl Pages for Reader {
-    async fn page(&self, from: Position) -> Result<Page, ReadError> {
-        self.page(from, None, PAGE_EVENTS_MAX, PAGE_BYTES_MAX).await
-    }
-}
-
-impl Reader {
-    pub(super) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, scans: Semaphore::new(SCANS_MAX), oldest: Mutex::default() }
-    }
-
-    /// A page from a position on; of all events, where there are no selectors.
-    pub(super) async fn page(
+impl Reading for Reader {
+    async fn page(
         &self,
         from: Position,
         selectors: Option<&Selectors>,
@@ -53,6 +41,45 @@ impl Reader {
         self.ready()?;
         let filling = Filling::new(events_max, bytes_max);
         self.fill(from, selectors, filling).await.map_err(|fault| self.failed(&fault))?
+    }
+
+    async fn find_id(&self, id: &EventId) -> Result<Option<Position>, ReadError> {
+        self.ready()?;
+        let finding = self.newest_with(id);
+        let found = finding.await.map_err(|fault| self.failed(&fault))?;
+        let oldest = self.shared.bounds().oldest;
+        Ok(found.filter(|position| *position >= oldest))
+    }
+
+    async fn since(&self, time: Timestamp) -> Result<Position, ReadError> {
+        self.ready()?;
+        let finding = self.first_since(time);
+        finding.await.map_err(|fault| self.failed(&fault))
+    }
+
+    async fn nth_last(&self, events: usize, selectors: &Selectors) -> Result<Position, ReadError> {
+        self.ready()?;
+        let finding = self.nth_from_end(events, |record| selectors.matches(&record.event.topics));
+        let found = finding.await.map_err(|fault| self.failed(&fault))?;
+        let oldest = self.shared.bounds().oldest;
+        Ok(found.unwrap_or(oldest).max(oldest))
+    }
+
+    async fn fingerprint(&self, position: Position) -> Result<Option<Fingerprint>, ReadError> {
+        if position < self.shared.bounds().oldest {
+            return Ok(None);
+        }
+        match self.page(position, None, 1, 0).await {
+            Ok(page) => Ok(page.records.first().and_then(|record| record.print)),
+            Err(ReadError::Trimmed { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+impl Reader {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared, scans: Semaphore::new(SCANS_MAX), oldest: Mutex::default() }
     }
 
     async fn fill(
@@ -175,15 +202,6 @@ impl Reader {
         Ok(Some(part))
     }
 
-    /// The newest event with this id.
-    pub(super) async fn find_id(&self, id: &EventId) -> Result<Option<Position>, ReadError> {
-        self.ready()?;
-        let finding = self.newest_with(id);
-        let found = finding.await.map_err(|fault| self.failed(&fault))?;
-        let oldest = self.shared.bounds().oldest;
-        Ok(found.filter(|position| *position >= oldest))
-    }
-
     async fn newest_with(&self, id: &EventId) -> Result<Option<Position>, Fault> {
         let link = &self.shared.engine.link;
         let Some(stored) = link.newest(&Kind::of_id(id)).await? else { return Ok(None) };
@@ -213,21 +231,6 @@ impl Reader {
         let _ = timeout(ANSWER_TIME_MAX, hearing).await;
     }
 
-    /// The fingerprint of the event at a position.
-    pub(super) async fn fingerprint(
-        &self,
-        position: Position,
-    ) -> Result<Option<Fingerprint>, ReadError> {
-        if position < self.shared.bounds().oldest {
-            return Ok(None);
-        }
-        match self.page(position, None, 1, 0).await {
-            Ok(page) => Ok(page.records.first().and_then(|record| record.print)),
-            Err(ReadError::Trimmed { .. }) => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
     /// Hears of all that the stream holds now.
     pub(super) async fn look(&self) -> Result<(), ReadError> {
         self.ready()?;
@@ -237,13 +240,6 @@ impl Reader {
             return Err(self.failed(&Fault::broken("it does not send what it has")));
         }
         Ok(())
-    }
-
-    /// The first event of this time or later.
-    pub(super) async fn since(&self, time: Timestamp) -> Result<Position, ReadError> {
-        self.ready()?;
-        let finding = self.first_since(time);
-        finding.await.map_err(|fault| self.failed(&fault))
     }
 
     async fn first_since(&self, time: Timestamp) -> Result<Position, Fault> {
@@ -259,19 +255,6 @@ impl Reader {
             }
         }
         Ok(bounds.next)
-    }
-
-    /// The n-th last selected event; the oldest where there are fewer.
-    pub(super) async fn nth_last(
-        &self,
-        events: usize,
-        selectors: &Selectors,
-    ) -> Result<Position, ReadError> {
-        self.ready()?;
-        let finding = self.nth_from_end(events, |record| selectors.matches(&record.event.topics));
-        let found = finding.await.map_err(|fault| self.failed(&fault))?;
-        let oldest = self.shared.bounds().oldest;
-        Ok(found.unwrap_or(oldest).max(oldest))
     }
 
     /// Looks from the tail backwards, since the server knows nothing of topics.

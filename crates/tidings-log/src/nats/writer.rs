@@ -17,7 +17,7 @@ use super::link::{Fault, FaultKind};
 use super::message::RunId;
 use super::sizes::{CONFLICTS_MAX, PART_TIME_MAX, PARTS_UNDER_WAY_MAX, TURN_TIME_MAX};
 use crate::AppendError;
-use crate::remote::{ANSWER_TIME_MAX, Backoff, RETRY_PAUSE_MAX, RETRY_PAUSE_MIN, Waiting, late};
+use crate::remote::{ANSWER_TIME_MAX, Backoff, RETRY_PAUSE_MAX, RETRY_PAUSE_MIN, Waiting, gather};
 
 pub(super) struct Writer {
     pub(super) shared: Arc<Shared>,
@@ -55,15 +55,7 @@ impl Writer {
     /// Gathers what waits into one group.
     fn gather(&mut self, first: Waiting) -> Option<Group> {
         let mut group = Group::default();
-        let mut next = Some(first);
-        while let Some(waiting) = next {
-            if waiting.is_given_up() {
-                waiting.answer(Err(late(&self.shared)));
-            } else {
-                group.push(waiting);
-            }
-            next = if group.is_full() { None } else { self.waiting.try_recv().ok() };
-        }
+        gather(&self.shared, first, &mut self.waiting, &mut group);
         (!group.is_empty()).then_some(group)
     }
 

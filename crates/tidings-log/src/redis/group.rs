@@ -3,7 +3,7 @@
 
 use super::sizes::{ENTRY_BYTES, GROUP_BYTES_MAX, GROUP_EVENTS_MAX};
 use crate::keys::fingerprint;
-use crate::remote::{EVENT_OVERHEAD_BYTES, Waiting, batch_bytes, encode, event_bytes};
+use crate::remote::{EVENT_OVERHEAD_BYTES, Gathering, Waiting, batch_bytes, encode, event_bytes};
 use crate::{Append, AppendError, Appended};
 use tidings_core::cursor::{Fingerprint, Position};
 
@@ -66,6 +66,21 @@ impl Item {
     }
 }
 
+impl Gathering for Group {
+    fn push(&mut self, mut waiting: Waiting) {
+        let batch = std::mem::take(&mut waiting.batch);
+        self.events += batch.len();
+        self.bytes += batch_bytes(&batch) as usize;
+        let plain = batch.iter().all(|append| append.key.is_none() && append.event.id.is_none());
+        let place = if plain { self.push_plain(&batch) } else { self.push_whole(&batch) };
+        self.waiting.push((waiting, place));
+    }
+
+    fn is_full(&self) -> bool {
+        self.events >= GROUP_EVENTS_MAX || self.bytes >= GROUP_BYTES_MAX
+    }
+}
+
 impl Group {
     pub(super) fn new(number: u64) -> Self {
         Self {
@@ -79,23 +94,8 @@ impl Group {
         }
     }
 
-    /// Whether it is large enough.
-    pub(super) fn is_full(&self) -> bool {
-        self.events >= GROUP_EVENTS_MAX || self.bytes >= GROUP_BYTES_MAX
-    }
-
     pub(super) fn is_empty(&self) -> bool {
         self.waiting.is_empty()
-    }
-
-    /// Takes a batch in.
-    pub(super) fn push(&mut self, mut waiting: Waiting) {
-        let batch = std::mem::take(&mut waiting.batch);
-        self.events += batch.len();
-        self.bytes += batch_bytes(&batch) as usize;
-        let plain = batch.iter().all(|append| append.key.is_none() && append.event.id.is_none());
-        let place = if plain { self.push_plain(&batch) } else { self.push_whole(&batch) };
-        self.waiting.push((waiting, place));
     }
 
     fn push_plain(&mut self, batch: &[Append]) -> Place {

@@ -8,7 +8,6 @@ use async_trait::async_trait;
 use redis::Value;
 use tidings_core::cursor::{Fingerprint, Incarnation, Position, Timestamp};
 use tidings_core::event::EventId;
-use tidings_core::limits::{PAGE_BYTES_MAX, PAGE_EVENTS_MAX};
 use tidings_core::topic::Selectors;
 use tokio::sync::{Mutex, Semaphore};
 
@@ -17,7 +16,7 @@ use super::link::{Fault, Link};
 use super::scripts::{self, Answer, NOT_OURS, Script};
 use super::sizes::{READ_BYTES_MAX, SCAN_BYTES};
 use crate::page::Filling;
-use crate::remote::{ANSWER_TIME_MAX, Entry, Held, Pages, SCANS_MAX};
+use crate::remote::{ANSWER_TIME_MAX, Entry, Held, Reading, SCANS_MAX};
 use crate::{Page, ReadError, Record};
 
 /// One connection for all that is read. It is made anew by whoever finds it broken.
@@ -43,19 +42,8 @@ impl From<Fault> for Refusal {
 }
 
 #[async_trait]
-impl Pages for Reader {
-    async fn page(&self, from: Position) -> Result<Page, ReadError> {
-        self.page(from, None, PAGE_EVENTS_MAX, PAGE_BYTES_MAX).await
-    }
-}
-
-impl Reader {
-    pub(super) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, link: Mutex::new(None), scans: Semaphore::new(SCANS_MAX) }
-    }
-
-    /// A page from a position on; of all events, where there are no selectors.
-    pub(super) async fn page(
+impl Reading for Reader {
+    async fn page(
         &self,
         from: Position,
         selectors: Option<&Selectors>,
@@ -90,15 +78,13 @@ impl Reader {
         Ok(filling.finish(next))
     }
 
-    /// The newest event with this id.
-    pub(super) async fn find_id(&self, id: &EventId) -> Result<Option<Position>, ReadError> {
+    async fn find_id(&self, id: &EventId) -> Result<Option<Position>, ReadError> {
         let (held, found) = self.find("id", id.as_str()).await?;
         let position = found.parse().ok().map(Position);
         Ok(position.filter(|position| *position >= held.oldest))
     }
 
-    /// The first event of this time or later.
-    pub(super) async fn since(&self, time: Timestamp) -> Result<Position, ReadError> {
+    async fn since(&self, time: Timestamp) -> Result<Position, ReadError> {
         let (held, found) = self.find("time", &time.0.to_string()).await?;
         let from = found.parse().map_or(held.next, Position);
         let (_, entries) = self.entries(from, 1, "forward").await?;
@@ -111,13 +97,8 @@ impl Reader {
         Ok(held.next)
     }
 
-    /// The n-th last selected event; the oldest where there are fewer. Looks from the tail
-    /// backwards, since the server knows nothing of topics.
-    pub(super) async fn nth_last(
-        &self,
-        events: usize,
-        selectors: &Selectors,
-    ) -> Result<Position, ReadError> {
+    // From the tail backwards, since the server knows nothing of topics.
+    async fn nth_last(&self, events: usize, selectors: &Selectors) -> Result<Position, ReadError> {
         let _permit = self.scans.acquire().await.expect("it is never closed");
         let mut left = events;
         let mut before = self.shared.bounds().next;
@@ -143,21 +124,23 @@ impl Reader {
         }
     }
 
-    /// Asks the server what the log holds now.
-    pub(super) async fn look(&self) -> Result<(), ReadError> {
-        self.ask(&scripts::LOOK, self.shared.incarnation(), &[]).await.map(drop)
-    }
-
-    /// The fingerprint of the event at a position.
-    pub(super) async fn fingerprint(
-        &self,
-        position: Position,
-    ) -> Result<Option<Fingerprint>, ReadError> {
+    async fn fingerprint(&self, position: Position) -> Result<Option<Fingerprint>, ReadError> {
         let incarnation = self.shared.incarnation();
         let (_, found) = self.ask(&scripts::LOOK, incarnation, &[&position.to_string()]).await?;
         let prints = found.map_or(Ok(Vec::new()), scripts::prints);
         let prints = prints.map_err(|fault| self.failed(&fault))?;
         Ok(prints.into_iter().next().flatten())
+    }
+}
+
+impl Reader {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self { shared, link: Mutex::new(None), scans: Semaphore::new(SCANS_MAX) }
+    }
+
+    /// Asks the server what the log holds now.
+    pub(super) async fn look(&self) -> Result<(), ReadError> {
+        self.ask(&scripts::LOOK, self.shared.incarnation(), &[]).await.map(drop)
     }
 
     /// Has the server let go of what retention does not cover.

@@ -21,7 +21,7 @@ use super::scripts::{self, Answer};
 use super::sizes::{ANSWERS_KEPT, ENTRY_BYTES, GROUPS_UNDER_WAY_MAX};
 use crate::AppendError;
 use crate::memory::random_fingerprint;
-use crate::remote::{ANSWER_TIME_MAX, Backoff, RETRY_PAUSE_MAX, RETRY_PAUSE_MIN, Waiting, late};
+use crate::remote::{ANSWER_TIME_MAX, Backoff, RETRY_PAUSE_MAX, RETRY_PAUSE_MIN, Waiting, gather};
 
 pub(super) struct Writer {
     pub(super) shared: Arc<Shared>,
@@ -152,15 +152,7 @@ impl Writer {
     /// Gathers what waits into one group.
     fn gather(&mut self, first: Waiting) -> Option<Group> {
         let mut group = Group::new(self.number);
-        let mut next = Some(first);
-        while let Some(waiting) = next {
-            if waiting.is_given_up() {
-                waiting.answer(Err(late(&self.shared)));
-            } else {
-                group.push(waiting);
-            }
-            next = if group.is_full() { None } else { self.waiting.try_recv().ok() };
-        }
+        gather(&self.shared, first, &mut self.waiting, &mut group);
         if group.is_empty() {
             return None;
         }

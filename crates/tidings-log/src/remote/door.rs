@@ -98,8 +98,34 @@ impl Door {
     }
 }
 
+/// Batches that are appended together.
+pub(crate) trait Gathering {
+    /// Takes a batch in.
+    fn push(&mut self, waiting: Waiting);
+    /// Whether it is large enough.
+    fn is_full(&self) -> bool;
+}
+
+/// Gathers what waits, beginning with `first`. Whoever has waited for too long is told so.
+pub(crate) fn gather<E>(
+    shared: &Shared<E>,
+    first: Waiting,
+    others: &mut mpsc::Receiver<Waiting>,
+    group: &mut impl Gathering,
+) {
+    let mut next = Some(first);
+    while let Some(waiting) = next {
+        if waiting.is_given_up() {
+            waiting.answer(Err(late(shared)));
+        } else {
+            group.push(waiting);
+        }
+        next = if group.is_full() { None } else { others.try_recv().ok() };
+    }
+}
+
 /// What a publisher is told whose time is up.
-pub(crate) fn late<E>(shared: &Shared<E>) -> AppendError {
+fn late<E>(shared: &Shared<E>) -> AppendError {
     let state = shared.state.lock();
     let reason = state.mute.clone().or_else(|| state.deaf.clone());
     drop(state);

@@ -8,24 +8,18 @@ use tidings_core::cursor::Position;
 use tidings_core::limits::{PAGE_BYTES_MAX, PAGE_EVENTS_MAX};
 use tokio::sync::watch;
 
+use super::reading::Reading;
 use super::shared::Shared;
 use crate::page::Filling;
-use crate::{Bounds, Follow, FollowError, Page, ReadError, Record};
+use crate::{Bounds, Follow, FollowError, ReadError, Record};
 
-/// What a follower reads while it is behind.
-#[async_trait]
-pub(crate) trait Pages: Send + Sync + 'static {
-    /// A page of all events from a position on.
-    async fn page(&self, from: Position) -> Result<Page, ReadError>;
-}
-
-pub(crate) struct Follower<E, P> {
+pub(crate) struct Follower<E, R> {
     next: Position,
     generation: u64,
     /// That the server is away was told.
     told: bool,
     shared: Arc<Shared<E>>,
-    reader: Arc<P>,
+    reader: Arc<R>,
     changed: watch::Receiver<()>,
 }
 
@@ -39,8 +33,8 @@ enum Place {
     AtTail,
 }
 
-impl<E, P: Pages> Follower<E, P> {
-    pub(crate) fn new(shared: Arc<Shared<E>>, reader: Arc<P>, from: Position) -> Self {
+impl<E, R: Reading> Follower<E, R> {
+    pub(crate) fn new(shared: Arc<Shared<E>>, reader: Arc<R>, from: Position) -> Self {
         let changed = shared.changed.subscribe();
         let generation = shared.state.lock().generation;
         let next = from.max(Position::FIRST);
@@ -88,7 +82,7 @@ impl<E, P: Pages> Follower<E, P> {
 
     /// What comes next, from the server.
     async fn read(&mut self) -> Result<Vec<Arc<Record>>, FollowError> {
-        match self.reader.page(self.next).await {
+        match self.reader.page(self.next, None, PAGE_EVENTS_MAX, PAGE_BYTES_MAX).await {
             Ok(page) => Ok(page.records),
             Err(ReadError::Trimmed { oldest }) => {
                 self.next = oldest;
@@ -100,10 +94,10 @@ impl<E, P: Pages> Follower<E, P> {
 }
 
 #[async_trait]
-impl<E, P> Follow for Follower<E, P>
+impl<E, R> Follow for Follower<E, R>
 where
     E: Send + Sync + 'static,
-    P: Pages,
+    R: Reading,
 {
     async fn next(&mut self) -> Result<Vec<Arc<Record>>, FollowError> {
         loop {

@@ -20,7 +20,7 @@ use super::sizes::ANSWERS_KEPT;
 use super::*;
 use crate::Share;
 use crate::conformance::{self, Settings};
-use crate::remote::Waiting;
+use crate::remote::{Gathering as _, Waiting};
 
 /// A log of its own in the server.
 async fn fresh(server: RedisOptions, settings: Settings) -> Redis {
